@@ -1,0 +1,134 @@
+//! Carries steps out, durably and in order.
+
+use std::fs;
+use std::io;
+use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::path::PathBuf;
+
+use crate::disk::step::Step;
+
+/// A step that the operating system refused.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} {}", path.display())]
+pub struct DiskError {
+    action: &'static str,
+    path: PathBuf,
+    #[source]
+    source: io::Error,
+}
+
+impl DiskError {
+    /// The word for logs, Events and metrics.
+    pub fn reason(&self) -> &'static str {
+        match self.source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "DiskFull",
+            io::ErrorKind::ReadOnlyFilesystem => "DiskReadOnly",
+            io::ErrorKind::PermissionDenied => "DiskPermissionDenied",
+            _ => "DiskFailed",
+        }
+    }
+}
+
+/// Does the steps in order and stops at the first that fails; what was done before stays, and a later call with the
+/// same steps completes it.
+///
+/// Each step is on the disk when the next one begins, so "the last file exists" proves that all the others do.
+pub fn apply<'a>(steps: impl IntoIterator<Item = &'a Step>) -> Result<(), DiskError> {
+    for step in steps {
+        match step {
+            Step::CreateDir { path, mode } => create_dir(path, *mode)?,
+            Step::ReplaceFile { path, temporary_name, content, mode } => {
+                replace_file(path, &path.with_file_name(temporary_name), content.bytes(), *mode)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn create_dir(path: &Path, mode: u32) -> Result<(), DiskError> {
+    match fs::DirBuilder::new().mode(mode).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+        made => made.map_err(at("create directory", path))?,
+    }
+    // The umask has been taken off at creation; a directory left by a crash may still have that mode. A volume's
+    // own root, which somebody else may own, is never made by us and so never gets here.
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(at("set the mode of", path))?;
+    sync_parent(path)
+}
+
+fn replace_file(path: &Path, temporary: &Path, bytes: &[u8], mode: u32) -> Result<(), DiskError> {
+    // A read-only temporary file of a run that was killed cannot be opened for writing by anyone but root: it was
+    // made in the place of the same file by the same rule, so writing a fresh one over it loses nothing.
+    let open =
+        || fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode | 0o200).open(temporary);
+    let mut file = match open() {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && temporary.is_file() => {
+            fs::set_permissions(temporary, fs::Permissions::from_mode(mode | 0o200))
+                .map_err(at("open", temporary))?;
+            open()
+        }
+        opened => opened,
+    }
+    .map_err(at("create", temporary))?;
+    file.write_all(bytes).map_err(at("write", temporary))?;
+    file.set_permissions(fs::Permissions::from_mode(mode)).map_err(at("set the mode of", temporary))?;
+    file.sync_all().map_err(at("sync", temporary))?;
+    drop(file);
+    fs::rename(temporary, path).map_err(at("write", path))?;
+    sync_parent(path)
+}
+
+fn sync_parent(path: &Path) -> Result<(), DiskError> {
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    fs::File::open(parent).and_then(|directory| directory.sync_all()).map_err(at("sync", parent))
+}
+
+fn at(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DiskError {
+    move |source| DiskError { action, path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_and_a_file_land_with_their_modes_and_twice_is_once() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("tls");
+        let steps = [
+            Step::CreateDir { path: dir.clone(), mode: 0o750 },
+            Step::replace(dir.join("keystore.pem"), "key", 0o440),
+        ];
+        for _ in 0..2 {
+            apply(&steps).unwrap();
+            assert_eq!(fs::read(dir.join("keystore.pem")).unwrap(), b"key");
+            assert_eq!(fs::metadata(&dir).unwrap().permissions().mode() & 0o7777, 0o750);
+            assert_eq!(fs::metadata(dir.join("keystore.pem")).unwrap().permissions().mode() & 0o7777, 0o440);
+            assert_eq!(fs::read_dir(&dir).unwrap().count(), 1);
+        }
+    }
+
+    #[test]
+    fn what_a_crash_left_is_written_over() {
+        let root = tempfile::tempdir().unwrap();
+        let left = root.path().join("a.tmp");
+        apply([&Step::replace(&left, "half of someth", 0o400)]).unwrap();
+        apply([&Step::replace(root.path().join("a"), "whole", 0o400)]).unwrap();
+        assert!(!left.exists());
+        assert_eq!(fs::read(root.path().join("a")).unwrap(), b"whole");
+    }
+
+    #[test]
+    fn an_error_names_the_file_and_its_source_the_cause() {
+        let error = apply([&Step::replace("/nowhere/at/all", "", 0o644)]).unwrap_err();
+        assert_eq!(error.to_string(), "cannot create /nowhere/at/all.tmp");
+        assert_eq!(error.reason(), "DiskFailed");
+    }
+}

@@ -1,0 +1,2 @@
+//! kraftlet
+fn main() {}
