@@ -1,1 +1,19 @@
-//! The room `cluster`.
+//! What a cluster is: one settings file, and everything that follows from it for each node.
+
+pub mod problem;
+pub mod document;
+pub mod settings;
+pub mod check;
+pub mod template;
+pub mod pool;
+pub mod listener;
+pub mod protected;
+pub mod model;
+pub mod line;
+pub mod overrides;
+pub mod derived;
+pub mod server_properties;
+pub mod rules;
+pub mod validate;
+pub mod parse;
+pub mod io;
