@@ -9,3 +9,8 @@ pub mod version;
 pub mod features;
 pub mod properties;
 pub mod meta_properties;
+pub mod wire;
+pub mod record_batch;
+pub mod scram;
+pub mod metadata_records;
+pub mod checkpoint;
