@@ -1,0 +1,1 @@
+//! The steps that put a checked certificate where Kafka reads it.

@@ -1,0 +1,1 @@
+//! Whether a fetched certificate would work, before anything is written.

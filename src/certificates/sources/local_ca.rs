@@ -1,0 +1,1 @@
+//! Our own CA in a folder, for one machine.
