@@ -1,1 +1,11 @@
-//! The room `kafka`.
+//! What Kafka reads and says: ids, versions, files on its disks, and the few requests this program sends.
+//!
+//! Everything here is bytes in, values out and back, to the byte as Kafka's own tools have it; only `io` opens a
+//! connection or draws a random number.
+
+pub mod uuid;
+pub mod node_id;
+pub mod version;
+pub mod features;
+pub mod properties;
+pub mod meta_properties;
