@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::cluster::certificate::Certificate;
 use crate::cluster::line::Line;
 use crate::cluster::line::Origin;
 use crate::cluster::listener::Listener;
@@ -29,7 +30,7 @@ pub struct Setting<'a> {
     pub zone: Option<&'a str>,
     /// Where kraftlet writes.
     pub run_folder: &'a Path,
-    /// The passwords of PKCS12 stores by certificate.
+    /// The passwords of PKCS12 stores, by the certificate's name.
     pub store_passwords: &'a BTreeMap<String, String>,
 }
 
@@ -130,8 +131,8 @@ fn security(cluster: &Cluster, setting: &Setting<'_>) -> Vec<Line> {
         if !serves && !listener.is_for_controllers() {
             continue;
         }
-        if let Some(certificate) = &listener.certificate {
-            lines.extend(stores(cluster, setting, certificate, |key| listener.key(key)));
+        if let Some(certificate) = cluster.certificate(listener) {
+            lines.extend(stores(setting, certificate, |key| listener.key(key)));
             if serves && listener.client_auth != ClientAuth::None {
                 lines.push(derived(listener.key("ssl.client.auth"), listener.client_auth.to_string()));
             }
@@ -162,9 +163,7 @@ fn security(cluster: &Cluster, setting: &Setting<'_>) -> Vec<Line> {
 pub fn super_users(cluster: &Cluster) -> Vec<String> {
     let mut principals = Vec::new();
     for listener in cluster.listeners.iter().filter(|one| one.is_for_controllers() || one.is_for_brokers()) {
-        if let Some(certificate) = &listener.certificate {
-            principals.push(format!("User:CN={}", cluster.common_name(certificate)));
-        }
+        principals.extend(cluster.certificate(listener).map(Certificate::principal));
     }
     principals.extend(cluster.settings.super_users.iter().cloned());
     let mut unique = Vec::new();
@@ -177,24 +176,18 @@ pub fn super_users(cluster: &Cluster) -> Vec<String> {
 }
 
 /// The lines that name a certificate's two stores; `key` puts a listener's prefix before each, or none.
-pub fn stores(
-    cluster: &Cluster,
-    setting: &Setting<'_>,
-    certificate: &str,
-    key: impl Fn(&str) -> String,
-) -> Vec<Line> {
-    let kind = cluster.settings.certificates.get(certificate).map(|one| one.store).unwrap_or_default();
-    let (word, suffix) = match kind {
+pub fn stores(setting: &Setting<'_>, certificate: &Certificate, key: impl Fn(&str) -> String) -> Vec<Line> {
+    let (word, suffix) = match certificate.store {
         Store::Pem => ("PEM", "pem"),
         Store::Pkcs12 => ("PKCS12", "p12"),
     };
-    let folder = setting.run_folder.join("tls").join(certificate);
+    let folder = setting.run_folder.join("tls").join(&certificate.name);
     let mut lines = Vec::new();
     for store in ["keystore", "truststore"] {
         let location = folder.join(format!("{store}.{suffix}"));
         lines.push(derived(key(&format!("ssl.{store}.type")), word));
         lines.push(derived(key(&format!("ssl.{store}.location")), location.display().to_string()));
-        if let Some(password) = setting.store_passwords.get(certificate).filter(|_| kind == Store::Pkcs12) {
+        if let Some(password) = setting.store_passwords.get(&certificate.name) {
             lines.push(derived(key(&format!("ssl.{store}.password")), password));
         }
     }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::cluster::certificate::Certificate;
 use crate::cluster::listener::Listener;
 use crate::cluster::pool::Pool;
 use crate::cluster::settings::Settings;
@@ -33,6 +34,8 @@ pub struct Cluster {
     pub pools: Vec<Pool>,
     /// Listeners; exactly one for controllers, exactly one for brokers.
     pub listeners: Vec<Listener>,
+    /// Certificates by name; there is always one called `node`.
+    pub certificates: BTreeMap<String, Certificate>,
     /// Parsed templates.
     pub templates: Templates,
     /// The settings, for what needs no working out.
@@ -176,10 +179,9 @@ impl Cluster {
         template.render(&self.scope_of(node))
     }
 
-    /// The subject of the nodes' certificates of this name, without the pod: `CN=<name>-node` by default.
-    pub fn common_name(&self, certificate: &str) -> String {
-        let named = self.settings.certificates.get(certificate).and_then(|one| one.common_name.clone());
-        named.unwrap_or_else(|| format!("{}-node", self.settings.name))
+    /// The certificate a listener serves, where it has TLS.
+    pub fn certificate(&self, listener: &Listener) -> Option<&Certificate> {
+        listener.certificate.as_ref().and_then(|name| self.certificates.get(name))
     }
 
     fn node_of(&self, pool: &Pool, pod: PodName, node_id: NodeId, namespace: Option<&str>) -> Node {

@@ -77,7 +77,7 @@ mod tests {
                 "2@kafka-2.kafka.prod.svc.cluster.local:9093"
             ]
         );
-        assert_eq!(cluster.common_name("node"), "kafka-node");
+        assert_eq!(cluster.certificates["node"].principal(), "User:CN=kafka-node");
     }
 
     #[test]

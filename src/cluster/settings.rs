@@ -293,9 +293,9 @@ pub struct Certificate {
     /// The kind of key: ecdsa-p256, ecdsa-p384, rsa-2048, rsa-3072 or rsa-4096.
     #[serde(default = "default_key_algorithm")]
     pub key_algorithm: String,
-    /// How long a new certificate lives, in hours.
-    #[serde(default = "default_lifetime_hours")]
-    pub lifetime_hours: u32,
+    /// How long a new certificate lives, for example 30d, 12h or 90m.
+    #[serde(default = "default_lifetime")]
+    pub lifetime: String,
     /// When it is renewed, in percent of its life.
     #[serde(default = "default_renew_at_percent")]
     pub renew_at_percent: u8,
@@ -398,7 +398,7 @@ impl Default for Certificate {
             common_name: None,
             names: Vec::new(),
             key_algorithm: default_key_algorithm(),
-            lifetime_hours: default_lifetime_hours(),
+            lifetime: default_lifetime(),
             renew_at_percent: default_renew_at_percent(),
             trust: Vec::new(),
             store: Store::default(),
@@ -458,8 +458,8 @@ fn default_key_algorithm() -> String {
 }
 
 /// Thirty days: short enough that renewal is exercised, long enough to sleep through a lost weekend.
-fn default_lifetime_hours() -> u32 {
-    720
+fn default_lifetime() -> String {
+    "30d".to_owned()
 }
 
 /// Two thirds, as step-ca and cert-manager do: a third of the life is left for things to go wrong in.

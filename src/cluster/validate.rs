@@ -4,24 +4,23 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
+use crate::cluster::certificate::Certificate;
 use crate::cluster::listener::Listener;
 use crate::cluster::model::Cluster;
 use crate::cluster::model::Quorum;
 use crate::cluster::model::Templates;
 use crate::cluster::pool::Pool;
 use crate::cluster::protected;
-use crate::cluster::settings::Certificate;
+use crate::cluster::settings;
 use crate::cluster::settings::QuorumKind;
 use crate::cluster::settings::SaslMechanism;
 use crate::cluster::settings::Settings;
-use crate::cluster::settings::Store;
 use crate::cluster::template::Template;
 use crate::kafka::node_id::NodeId;
 use crate::kafka::uuid::ClusterId;
 use crate::kafka::uuid::DirectoryId;
 use crate::kafka::version::KafkaVersion;
 use crate::kafka::version::MetadataVersion;
-use crate::pki::key_kind::KeyAlgorithm;
 use crate::pod::name::PodName;
 
 /// A value that does not fit the others, and where it is written.
@@ -43,7 +42,7 @@ pub fn validate(settings: Settings) -> Result<Cluster, Vec<Wrong>> {
     let quorum = check.quorum(&pools, versions.map(|(kafka, _)| kafka));
     let templates = check.templates();
     check.names();
-    check.certificates();
+    let certificates = check.certificates();
     check.users(versions.map(|(_, metadata)| metadata));
     check.properties();
     let wrong = check.wrong;
@@ -58,6 +57,7 @@ pub fn validate(settings: Settings) -> Result<Cluster, Vec<Wrong>> {
                 quorum,
                 pools,
                 listeners,
+                certificates,
                 templates,
                 settings,
             })
@@ -311,7 +311,7 @@ impl Check<'_> {
         }
     }
 
-    fn certificates(&mut self) {
+    fn certificates(&mut self) -> BTreeMap<String, Certificate> {
         let settings = self.settings;
         for (index, listener) in settings.listeners.iter().enumerate() {
             let name = &listener.certificate;
@@ -321,57 +321,23 @@ impl Check<'_> {
                 self.say(&["listeners", &index.to_string(), "certificate"], message);
             }
         }
-        for (name, certificate) in &settings.certificates {
-            // The name becomes a folder below the run folder.
-            if name.contains('.') || !crate::pod::name::is_dns_name(name) {
-                self.say(
-                    &["certificates", name],
-                    format!("certificate name {name:?}; want lower-case letters, digits and '-'"),
-                );
-            }
-            self.certificate(name, certificate);
-        }
-    }
-
-    fn certificate(&mut self, name: &str, certificate: &Certificate) {
-        let at = |key| ["certificates", name, key];
-        let source = &certificate.source;
-        match (&source.mounted, &source.local_ca) {
-            (Some(_), Some(_)) => self.say(&at("source"), "two sources; want mounted or localCa"),
-            (Some(folder), None) | (None, Some(folder)) => {
-                self.folder(&["certificates", name, "source"], &folder.folder);
-            }
-            (None, None) => {}
-        }
-        // Letters that RFC 2253 need not escape: the subject is compared with super.users letter by letter.
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
-        if let Some(common_name) = certificate.common_name.as_ref() {
-            if common_name.is_empty() || common_name.len() > 64 || !common_name.chars().all(plain) {
-                let message =
-                    format!("common name {common_name:?}; want 1 to 64 letters, digits, '-', '.' and '_'");
-                self.say(&at("commonName"), message);
+        let mut certificates = BTreeMap::new();
+        let unsaid = (!settings.certificates.contains_key("node"))
+            .then(|| ("node".to_owned(), settings::Certificate::default()));
+        for (name, one) in settings.certificates.iter().chain(unsaid.as_ref().map(|(name, one)| (name, one)))
+        {
+            match Certificate::new(name, one, &settings.name) {
+                Ok(certificate) => {
+                    certificates.insert(name.clone(), certificate);
+                }
+                Err(wrong) => {
+                    for (key, message) in wrong {
+                        self.say(&["certificates", name, key], message);
+                    }
+                }
             }
         }
-        self.parsed::<KeyAlgorithm>(&at("keyAlgorithm"), &certificate.key_algorithm);
-        for (index, text) in certificate.names.iter().enumerate() {
-            self.template(&["certificates", name, "names", &index.to_string()], text);
-        }
-        if !(1..=95).contains(&certificate.renew_at_percent) {
-            self.say(
-                &at("renewAtPercent"),
-                format!("{} percent; want 1 to 95", certificate.renew_at_percent),
-            );
-        }
-        // Ten years: longer than any CA of ours lives, so a greater number is a slip of the keyboard.
-        if !(1..=87_600).contains(&certificate.lifetime_hours) {
-            self.say(&at("lifetimeHours"), format!("{} hours; want 1 to 87600", certificate.lifetime_hours));
-        }
-        match (certificate.store, &certificate.store_password_file) {
-            (Store::Pkcs12, None) => self.say(&at("store"), "a PKCS12 store needs `storePasswordFile`"),
-            // FilePemStore refuses a store password (KIP-651).
-            (Store::Pem, Some(_)) => self.say(&at("storePasswordFile"), "a PEM store has no password"),
-            (Store::Pkcs12, Some(_)) | (Store::Pem, None) => {}
-        }
+        certificates
     }
 
     fn users(&mut self, metadata: Option<MetadataVersion>) {
