@@ -83,8 +83,8 @@ impl Certificate {
         let key_algorithm =
             key_algorithm.map_err(|error| wrong.push(("keyAlgorithm", error.to_string()))).ok();
         let lifetime = lifetime(&settings.lifetime).map_err(|message| wrong.push(("lifetime", message))).ok();
-        if !(1..=95).contains(&settings.renew_at_percent) {
-            wrong.push(("renewAtPercent", format!("{} percent; want 1 to 95", settings.renew_at_percent)));
+        if !(10..=90).contains(&settings.renew_at_percent) {
+            wrong.push(("renewAtPercent", format!("{} percent; want 10 to 90", settings.renew_at_percent)));
         }
         match (settings.store, &settings.store_password_file) {
             (Store::Pkcs12, None) => {
