@@ -1,1 +1,3 @@
-//! Real-Kafka tests.
+//! What needs real Kafka beside kraftlet: the golden files, the benchmark and the programs that the scripts call.
+
+pub mod golden;

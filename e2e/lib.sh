@@ -1,0 +1,92 @@
+# shellcheck shell=bash
+# What the scripts of this folder share: messages, downloads, and the way to start Java.
+#
+# Source it; it changes nothing by itself. The scripts set `set -euo pipefail`.
+
+E2E_DIR="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+# shellcheck disable=SC2034  # read by the scripts that source this file
+REPO_DIR="$(dirname "$E2E_DIR")"
+CACHE_DIR="$E2E_DIR/cache"
+
+# The releases that the golden files are made with, and those that the demo offers.
+# shellcheck disable=SC2034
+GOLDEN_VERSIONS=(3.7.2 3.9.2 4.1.2 4.3.1 4.4.0)
+# shellcheck disable=SC2034
+DEMO_VERSIONS=(3.9.2 4.3.1 4.4.0)
+
+# One line of progress. It goes to standard error, so that standard output stays the result.
+say() {
+    printf '%s\n' "$*" >&2
+}
+
+# Ends the script: the first argument is the exit code (64 usage, 1 may pass if tried again, 2 a person must act).
+die() {
+    local code="$1"
+    shift
+    say "error: $*"
+    exit "$code"
+}
+
+# Runs a command that needs the network, three times at most: a registry that does not answer once often does the
+# second time, and one that is down does not come back in a few seconds.
+try_thrice() {
+    local attempt
+    for attempt in 1 2 3; do
+        if "$@"; then
+            return 0
+        fi
+        say "attempt $attempt of 3 did not work: $1 ${2-}"
+    done
+    return 1
+}
+
+# The folder of a release's jars.
+kafka_libs() {
+    printf '%s/kafka-%s/libs' "$CACHE_DIR" "$1"
+}
+
+# Makes sure that the jars of a Kafka release are in the cache. A folder is complete once its mark `.complete` is
+# there, so that a download that was interrupted is done again; then no network is needed.
+fetch_kafka() {
+    local version="$1" target output
+    target="$CACHE_DIR/kafka-$version"
+    if [[ -e "$target/.complete" ]]; then
+        return 0
+    fi
+    say "fetching Kafka $version from Maven ..."
+    mkdir -p "$target"
+    output="$target/maven.log"
+    if ! try_thrice copy_jars "$version" "$target" >"$output" 2>&1; then
+        tail -n 15 "$output" >&2
+        die 1 "Maven could not fetch Kafka $version; the whole log is $output"
+    fi
+    touch "$target/.complete"
+    say "fetched Kafka $version: $(find "$target/libs" -name '*.jar' | wc -l) jars"
+}
+
+copy_jars() {
+    mvn --batch-mode --no-transfer-progress -f "$E2E_DIR/java/pom.xml" "-Pkafka-${1%%.*}" "-Dkafka.version=$1" \
+        "-DoutputDirectory=$2/libs" -DincludeScope=runtime dependency:copy-dependencies
+}
+
+# The JVM's logging flag for a release, which changed from log4j 1 to 2 with Kafka 4.0.
+kafka_logging() {
+    case "$1" in
+        3.*) printf -- '-Dlog4j.configuration=file:%s/java/log4j.properties' "$E2E_DIR" ;;
+        *) printf -- '-Dlog4j2.configurationFile=file:%s/java/log4j2.properties' "$E2E_DIR" ;;
+    esac
+}
+
+# Compiles one of the classes of e2e/java/src against a release, once per change of its source. A JDK is needed, not
+# only a JRE. Prints the class path that runs it.
+java_class_path() {
+    local version="$1" class="$2" libs classes
+    libs="$(kafka_libs "$version")"
+    classes="$CACHE_DIR/kafka-$version/classes"
+    mkdir -p "$classes"
+    if [[ "$E2E_DIR/java/src/$class.java" -nt "$classes/$class.class" ]]; then
+        javac -nowarn -Xlint:none -cp "$libs/*" -d "$classes" "$E2E_DIR/java/src/$class.java" >&2 \
+            || die 2 "cannot compile e2e/java/src/$class.java against Kafka $version"
+    fi
+    printf '%s:%s/*' "$classes" "$libs"
+}
