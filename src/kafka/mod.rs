@@ -14,3 +14,6 @@ pub mod record_batch;
 pub mod scram;
 pub mod metadata_records;
 pub mod checkpoint;
+pub mod requests;
+pub mod describe_quorum;
+pub mod io;
