@@ -218,6 +218,11 @@ impl Serial {
         }
         Self(bytes)
     }
+
+    /// 8 hex digits of it, for names that must differ.
+    pub fn short(&self) -> String {
+        self.0.iter().skip(1).take(4).map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 impl From<Serial> for SerialNumber {
