@@ -16,6 +16,7 @@ use x509_parser::prelude::X509Certificate;
 use x509_parser::public_key::PublicKey;
 use x509_parser::time::ASN1Time;
 use x509_parser::x509::SubjectPublicKeyInfo;
+use x509_parser::x509::X509Name;
 
 use crate::pki::key_kind::KeyKind;
 use crate::pki::key_kind::significant_bits;
@@ -27,6 +28,8 @@ pub struct Certificate {
     der: CertificateDer<'static>,
     subject: String,
     issuer: String,
+    /// Where the subject is one common name and nothing else.
+    common_name: Option<String>,
     raw_subject: Vec<u8>,
     raw_issuer: Vec<u8>,
     dns_names: Vec<String>,
@@ -119,6 +122,7 @@ impl Certificate {
             der: CertificateDer::from(der.to_vec()),
             subject: subject::render(x509.subject()),
             issuer: subject::render(x509.issuer()),
+            common_name: only_common_name(x509.subject()),
             raw_subject: x509.subject().as_raw().to_vec(),
             raw_issuer: x509.issuer().as_raw().to_vec(),
             dns_names,
@@ -147,6 +151,11 @@ impl Certificate {
     /// The subject as Kafka's principal has it after `User:`.
     pub fn subject(&self) -> &str {
         &self.subject
+    }
+
+    /// The common name as it is, unescaped, where it is all of the subject.
+    pub fn common_name(&self) -> Option<&str> {
+        self.common_name.as_deref()
     }
 
     /// The issuer, in the same notation.
@@ -278,6 +287,11 @@ impl fmt::Debug for Certificate {
 
 fn malformed(error: impl fmt::Display) -> CertificateError {
     CertificateError::Malformed { what: error.to_string() }
+}
+
+fn only_common_name(name: &X509Name<'_>) -> Option<String> {
+    let common_name = name.iter_common_name().next()?.as_str().ok()?;
+    (name.iter_attributes().count() == 1).then(|| common_name.to_owned())
 }
 
 fn system_time(time: ASN1Time) -> Result<SystemTime, CertificateError> {

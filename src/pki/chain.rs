@@ -10,6 +10,8 @@ use rustls_pki_types::UnixTime;
 use rustls_pki_types::pem::PemObject;
 use webpki::EndEntityCert;
 use webpki::Error;
+use webpki::ExtendedKeyUsageValidator;
+use webpki::KeyPurposeIdIter;
 use webpki::KeyUsage;
 
 use crate::pki::certificate::Certificate;
@@ -102,10 +104,10 @@ pub enum VerifyError {
     #[error("a certificate in the chain is not yet valid")]
     NotYetValid,
     /// The leaf, or a CA above it, may not be used so.
-    #[error("a certificate in the chain is not for {}", usage.word())]
+    #[error("a certificate in the chain does not allow {}", usage.map_or("any usage", Usage::word))]
     UsageNotAllowed {
         /// The usage asked for.
-        usage: Usage,
+        usage: Option<Usage>,
     },
     /// A CA certificate where a leaf was wanted.
     #[error("the leaf is a CA certificate")]
@@ -172,6 +174,19 @@ impl VerifyError {
     }
 }
 
+/// What webpki asks of the extended key usages on the path.
+struct UsedAs(Option<Usage>);
+
+impl ExtendedKeyUsageValidator for UsedAs {
+    fn validate(&self, named: KeyPurposeIdIter<'_, '_>) -> Result<(), Error> {
+        match self.0 {
+            Some(Usage::ServerAuth) => KeyUsage::server_auth().validate(named),
+            Some(Usage::ClientAuth) => KeyUsage::client_auth().validate(named),
+            None => Ok(()),
+        }
+    }
+}
+
 /// A Secret holds at most 1 MiB; a whole system's bundle of public CAs has some 220 KiB.
 pub const MAX_PEM_BYTES: usize = 1024 * 1024;
 
@@ -216,7 +231,7 @@ pub fn check_order<'a>(chain: impl IntoIterator<Item = &'a Certificate>) -> Resu
 }
 
 /// Verifies signatures, dates, usage and constraints from `leaf` over `intermediates` to one of `anchors`, as a peer
-/// does in a handshake, names of hosts aside.
+/// does in a handshake, names of hosts aside. Without `usage` the question is of trust alone.
 ///
 /// Anchors are trusted whatever their own dates are, as Java's PKIX does too.
 pub fn verify(
@@ -224,7 +239,7 @@ pub fn verify(
     intermediates: &[Certificate],
     anchors: &[Certificate],
     now: SystemTime,
-    usage: Usage,
+    usage: Option<Usage>,
 ) -> Result<(), VerifyError> {
     if anchors.is_empty() {
         return Err(VerifyError::NoAnchors);
@@ -239,10 +254,7 @@ pub fn verify(
             &roots,
             &between,
             unix_time(now),
-            match usage {
-                Usage::ServerAuth => KeyUsage::server_auth(),
-                Usage::ClientAuth => KeyUsage::client_auth(),
-            },
+            UsedAs(usage),
             None,
             None,
         )
@@ -261,7 +273,7 @@ fn unix_time(now: SystemTime) -> UnixTime {
     UnixTime::since_unix_epoch(now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO))
 }
 
-fn explain(error: Error, leaf: &Certificate, usage: Usage) -> VerifyError {
+fn explain(error: Error, leaf: &Certificate, usage: Option<Usage>) -> VerifyError {
     match error {
         Error::UnknownIssuer => VerifyError::UnknownIssuer {
             subject: leaf.subject().to_owned(),

@@ -10,3 +10,6 @@ pub mod certificate;
 pub mod private_key;
 pub mod hostname;
 pub mod chain;
+pub mod stores;
+pub mod sign;
+pub mod io;

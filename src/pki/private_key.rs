@@ -89,8 +89,8 @@ impl PrivateKeyError {
 }
 
 impl PrivateKey {
-    /// An RSA key of 16384 bits has 13 KiB in PEM.
-    pub const MAX_PEM_BYTES: usize = 64 * 1024;
+    /// The chain may be in the same file, and a Secret holds at most 1 MiB.
+    pub const MAX_PEM_BYTES: usize = 1024 * 1024;
 
     /// Reads the one key in `pem`; certificates and text around it are passed over.
     pub fn from_pem(pem: &[u8]) -> Result<Self, PrivateKeyError> {
@@ -102,6 +102,7 @@ impl PrivateKey {
             return Err(PrivateKeyError::Encrypted);
         }
         let keys = PrivateKeyDer::pem_slice_iter(pem)
+            .map(|key| key.map(Zeroizing::new))
             .collect::<Result<Vec<_>, _>>()
             .map_err(|_| PrivateKeyError::Malformed { form: "PEM" })?;
         let [key] = keys.as_slice() else {
@@ -110,7 +111,7 @@ impl PrivateKey {
                 count => PrivateKeyError::Several { count },
             });
         };
-        match key {
+        match &**key {
             PrivateKeyDer::Pkcs8(der) => Self::from_pkcs8_der(der.secret_pkcs8_der()),
             PrivateKeyDer::Pkcs1(der) => Self::from_pkcs1_der(der.secret_pkcs1_der()),
             PrivateKeyDer::Sec1(der) => Self::from_sec1_der(der.secret_sec1_der()),

@@ -1,5 +1,6 @@
 //! Where a certificate comes from: one file per source, and one line for each where the settings are read.
 
+pub mod small_file;
 pub mod mounted;
 pub mod local_ca;
 
@@ -9,6 +10,7 @@ use std::time::SystemTime;
 
 use crate::certificates::bundle::Bundle;
 use crate::certificates::request::Request;
+use crate::pki::certificate::Certificate;
 
 /// A place that gives certificates.
 pub trait Source {
@@ -17,6 +19,12 @@ pub trait Source {
 
     /// Reads or makes the certificate for `request`. `now` dates what is made.
     fn fetch(&self, request: &Request, now: SystemTime) -> Result<Bundle, SourceError>;
+
+    /// Whom a leaf of this source is verified against, where it issues a new leaf at each fetch and an installed one
+    /// may be kept instead; `None` where there is nothing to keep, or nothing was ever issued. Makes nothing.
+    fn trusted(&self, _request: &Request) -> Result<Option<Vec<Certificate>>, SourceError> {
+        Ok(None)
+    }
 }
 
 /// A source that gave nothing: the sentence and the reason are those of the source's own error.
