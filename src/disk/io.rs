@@ -41,6 +41,7 @@ pub fn apply<'a>(steps: impl IntoIterator<Item = &'a Step>) -> Result<(), DiskEr
     for step in steps {
         match step {
             Step::CreateDir { path, mode } => create_dir(path, *mode)?,
+            Step::SyncDir { path } => sync(path)?,
             Step::ReplaceFile { path, temporary_name, content, mode } => {
                 replace_file(path, &path.with_file_name(temporary_name), content.bytes(), *mode)?;
             }
@@ -87,7 +88,11 @@ fn sync_parent(path: &Path) -> Result<(), DiskError> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    fs::File::open(parent).and_then(|directory| directory.sync_all()).map_err(at("sync", parent))
+    sync(parent)
+}
+
+fn sync(directory: &Path) -> Result<(), DiskError> {
+    fs::File::open(directory).and_then(|directory| directory.sync_all()).map_err(at("sync", directory))
 }
 
 fn at(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DiskError {

@@ -223,7 +223,8 @@ mod tests {
 
     #[test]
     fn a_file_is_read_as_java_reads_it() {
-        let cases: &[(&[u8], &[(&str, &str)])] = &[
+        type Pairs = &'static [(&'static str, &'static str)];
+        let cases: &[(&[u8], Pairs)] = &[
             (b"", &[]),
             (b"a=b", &[("a", "b")]),
             (b"a=b # c\n", &[("a", "b # c")]),

@@ -1,0 +1,336 @@
+//! What this room has of the world: one question to one controller, and random ids.
+//!
+//! A question is one connection, one deadline for all of it, and a bound on every length. The caller learns not
+//! only that there was no answer, but whether anybody was there: an empty disk may only be formatted as the first
+//! of a cluster where nobody is.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use aws_lc_rs::rand::SecureRandom;
+use aws_lc_rs::rand::SystemRandom;
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
+use tokio::io::AsyncRead;
+use tokio::io::AsyncReadExt;
+use tokio::io::AsyncWrite;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio::time::timeout_at;
+use tokio_rustls::TlsConnector;
+
+use crate::kafka::describe_quorum::DESCRIBE_QUORUM;
+use crate::kafka::describe_quorum::DESCRIBE_QUORUM_VERSIONS;
+use crate::kafka::describe_quorum::QuorumInfo;
+use crate::kafka::describe_quorum::decode_describe_quorum;
+use crate::kafka::describe_quorum::encode_describe_quorum;
+use crate::kafka::requests::LENGTH_BYTES;
+use crate::kafka::requests::MAX_RESPONSE_BYTES;
+use crate::kafka::requests::ResponseError;
+use crate::kafka::requests::decode_api_versions;
+use crate::kafka::requests::encode_api_versions;
+use crate::kafka::uuid::ClusterId;
+use crate::kafka::uuid::DirectoryId;
+
+/// How to speak TLS with a listener.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    /// Our leaf and what we trust.
+    pub config: Arc<ClientConfig>,
+    /// The name that the other side's leaf must have.
+    pub server_name: ServerName<'static>,
+}
+
+/// A question without an answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// The name does not exist.
+    #[error("{address} does not resolve")]
+    NoSuchName {
+        /// Where we asked.
+        address: String,
+        /// What the resolver says.
+        #[source]
+        source: io::Error,
+    },
+    /// Whether the name exists could not be learnt.
+    #[error("{address} cannot be resolved now")]
+    Resolver {
+        /// Where we asked.
+        address: String,
+        /// What the resolver says.
+        #[source]
+        source: io::Error,
+    },
+    /// Nothing listens there, or there is no way there.
+    #[error("nobody listens at {address}")]
+    NobodyListens {
+        /// Where we asked.
+        address: String,
+        /// What the operating system says.
+        #[source]
+        source: io::Error,
+    },
+    /// The connection could not be made for a reason that lies here.
+    #[error("cannot connect to {address}")]
+    Connect {
+        /// Where we asked.
+        address: String,
+        /// What the operating system says.
+        #[source]
+        source: io::Error,
+    },
+    /// No connection before the deadline.
+    #[error("{address} does not take a connection in time")]
+    ConnectTimedOut {
+        /// Where we asked.
+        address: String,
+    },
+    /// A connection, but no whole answer before the deadline.
+    #[error("{address} takes connections but does not answer in time")]
+    AnswerTimedOut {
+        /// Where we asked.
+        address: String,
+    },
+    /// The other side refuses TLS, our leaf or is not who it should be.
+    #[error("{address} and this node do not agree on TLS")]
+    Tls {
+        /// Where we asked.
+        address: String,
+        /// What TLS says.
+        #[source]
+        source: io::Error,
+    },
+    /// The connection ended before the answer did.
+    #[error("{address} ends the connection without an answer")]
+    Ended {
+        /// Where we asked.
+        address: String,
+        /// What the operating system says.
+        #[source]
+        source: io::Error,
+    },
+    /// A TLS alert where Kafka's protocol was expected.
+    #[error("{address} speaks TLS; this node asked without it")]
+    WantsTls {
+        /// Where we asked.
+        address: String,
+    },
+    /// An answer that is too long to be one.
+    #[error("{address} announces an answer of {length} bytes; want at most {MAX_RESPONSE_BYTES}")]
+    TooLong {
+        /// Where we asked.
+        address: String,
+        /// What it announces.
+        length: u32,
+    },
+    /// It does not know the question.
+    #[error(
+        "{address} does not answer DescribeQuorum; is it a controller listener or a broker in KRaft mode?"
+    )]
+    NotAsked {
+        /// Where we asked.
+        address: String,
+    },
+    /// An answer that is a refusal or makes no sense.
+    #[error("{address} answers, but not with the quorum")]
+    Response {
+        /// Where we asked.
+        address: String,
+        /// What is wrong.
+        #[source]
+        source: ResponseError,
+    },
+}
+
+/// The system gives no random numbers.
+#[derive(Debug, thiserror::Error)]
+#[error("the operating system gives no random numbers")]
+pub struct RandomError;
+
+impl RandomError {
+    /// The word for logs, Events and metrics.
+    pub fn reason(&self) -> &'static str {
+        "NoRandomNumbers"
+    }
+}
+
+impl AskError {
+    /// The word for logs, Events and metrics.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NoSuchName { .. } => "PeerNameUnknown",
+            Self::Resolver { .. } => "ResolverFailed",
+            Self::NobodyListens { .. } | Self::ConnectTimedOut { .. } => "PeerUnreachable",
+            Self::Connect { .. } => "ConnectFailed",
+            Self::Tls { .. } | Self::WantsTls { .. } => "PeerRefusesTls",
+            Self::AnswerTimedOut { .. } | Self::Ended { .. } => "PeerDoesNotAnswer",
+            Self::TooLong { .. } | Self::NotAsked { .. } => "PeerAnswerUnreadable",
+            Self::Response { source: ResponseError::Refused { .. }, .. } => "PeerRefuses",
+            Self::Response { .. } => "PeerAnswerUnreadable",
+        }
+    }
+
+    /// Whether it is certain that no Kafka was reached: no such name, no listener, no way there, no connection in
+    /// time. Everything else means that somebody is there, or that this node cannot tell.
+    pub fn nobody_there(&self) -> bool {
+        match self {
+            Self::NoSuchName { .. } | Self::NobodyListens { .. } | Self::ConnectTimedOut { .. } => true,
+            Self::Resolver { .. }
+            | Self::Connect { .. }
+            | Self::AnswerTimedOut { .. }
+            | Self::Tls { .. }
+            | Self::Ended { .. }
+            | Self::WantsTls { .. }
+            | Self::TooLong { .. }
+            | Self::NotAsked { .. }
+            | Self::Response { .. } => false,
+        }
+    }
+}
+
+/// Asks the listener at `address` (`host:port`, an IPv6 address in brackets) how the quorum is.
+///
+/// Without `tls` the connection is plaintext. All of it, the resolver included, ends at `deadline`.
+pub async fn describe_quorum(
+    address: &str,
+    tls: Option<&Tls>,
+    deadline: Instant,
+) -> Result<QuorumInfo, AskError> {
+    let stream = match timeout_at(deadline, connect(address)).await {
+        Ok(connected) => connected?,
+        Err(_) => return Err(AskError::ConnectTimedOut { address: address.to_owned() }),
+    };
+    let answer = async {
+        match tls {
+            None => ask(address, stream).await,
+            Some(tls) => {
+                let connector = TlsConnector::from(Arc::clone(&tls.config));
+                let handshake = connector.connect(tls.server_name.clone(), stream).await;
+                let stream =
+                    handshake.map_err(|source| AskError::Tls { address: address.to_owned(), source })?;
+                ask(address, stream).await
+            }
+        }
+    };
+    match timeout_at(deadline, answer).await {
+        Ok(answer) => answer,
+        Err(_) => Err(AskError::AnswerTimedOut { address: address.to_owned() }),
+    }
+}
+
+/// A fresh cluster id.
+pub fn random_cluster_id() -> Result<ClusterId, RandomError> {
+    draw(ClusterId::from_random)
+}
+
+/// A fresh directory id.
+pub fn random_directory_id() -> Result<DirectoryId, RandomError> {
+    draw(DirectoryId::from_random)
+}
+
+/// Draws until an id is usable. One in 64 begins with a dash, so that a hundred failures in a row mean that the
+/// numbers are not random.
+fn draw<T>(from_random: fn([u8; 16]) -> Option<T>) -> Result<T, RandomError> {
+    let random = SystemRandom::new();
+    for _ in 0..100 {
+        let mut bytes = [0; 16];
+        random.fill(&mut bytes).map_err(|_| RandomError)?;
+        if let Some(id) = from_random(bytes) {
+            return Ok(id);
+        }
+    }
+    Err(RandomError)
+}
+
+async fn connect(address: &str) -> Result<TcpStream, AskError> {
+    let resolved: Vec<SocketAddr> = match tokio::net::lookup_host(address).await {
+        Ok(addresses) => addresses.collect(),
+        Err(source) => return Err(unresolved(address, source)),
+    };
+    let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for socket_address in resolved {
+        match TcpStream::connect(socket_address).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failure = error,
+        }
+    }
+    let address = address.to_owned();
+    Err(match failure.kind() {
+        io::ErrorKind::ConnectionRefused
+        | io::ErrorKind::HostUnreachable
+        | io::ErrorKind::NetworkUnreachable
+        | io::ErrorKind::AddrNotAvailable
+        | io::ErrorKind::TimedOut => AskError::NobodyListens { address, source: failure },
+        _ => AskError::Connect { address, source: failure },
+    })
+}
+
+/// The resolver's codes do not survive the standard library, only their text does: "try again" in glibc's and musl's
+/// words. A name server that is down says nothing about who is there.
+fn unresolved(address: &str, source: io::Error) -> AskError {
+    let address = address.to_owned();
+    let text = source.to_string();
+    if text.contains("Temporary failure") || text.contains("Try again") || source.raw_os_error().is_some() {
+        AskError::Resolver { address, source }
+    } else {
+        AskError::NoSuchName { address, source }
+    }
+}
+
+/// ApiVersions, then DescribeQuorum. In TLS 1.3 a server that does not take our leaf says so only now.
+async fn ask<S: AsyncRead + AsyncWrite + Unpin>(
+    address: &str,
+    mut stream: S,
+) -> Result<QuorumInfo, AskError> {
+    let named = || address.to_owned();
+    let unusable = |source| AskError::Response { address: named(), source };
+    let answer = exchange(address, &mut stream, &encode_api_versions(1)).await?;
+    let versions = decode_api_versions(&answer, 1).map_err(unusable)?;
+    let version = versions
+        .best(DESCRIBE_QUORUM, DESCRIBE_QUORUM_VERSIONS)
+        .ok_or_else(|| AskError::NotAsked { address: named() })?;
+    let answer = exchange(address, &mut stream, &encode_describe_quorum(version, 2)).await?;
+    decode_describe_quorum(&answer, version, 2).map_err(unusable)
+}
+
+/// One request out, one response in, without its length.
+async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
+    address: &str,
+    stream: &mut S,
+    request: &[u8],
+) -> Result<Vec<u8>, AskError> {
+    let broken = |source| interrupted(address, source);
+    let sent = match stream.write_all(request).await {
+        Ok(()) => stream.flush().await,
+        failed => failed,
+    };
+    let mut length = [0; LENGTH_BYTES];
+    match (sent, stream.read_exact(&mut length).await) {
+        (Ok(()), Ok(_)) => {}
+        // Who refuses us may have closed before we had written; why, it said before that, and only a read shows it.
+        (_, Err(error)) | (Err(error), Ok(_)) => return Err(broken(error)),
+    }
+    // The record of a TLS alert begins with 21 and major version 3; as a length that is 337 MB.
+    if length.starts_with(&[21, 3]) {
+        return Err(AskError::WantsTls { address: address.to_owned() });
+    }
+    let length = u32::from_be_bytes(length);
+    let bounded = usize::try_from(length).ok().filter(|bytes| *bytes <= MAX_RESPONSE_BYTES);
+    let size = bounded.ok_or_else(|| AskError::TooLong { address: address.to_owned(), length })?;
+    let mut response = vec![0; size];
+    stream.read_exact(&mut response).await.map_err(broken)?;
+    Ok(response)
+}
+
+/// A TLS alert reaches the reader as an error of the stream with the alert inside.
+fn interrupted(address: &str, source: io::Error) -> AskError {
+    let address = address.to_owned();
+    if source.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
+        AskError::Tls { address, source }
+    } else {
+        AskError::Ended { address, source }
+    }
+}
