@@ -13,7 +13,7 @@ JVM=(-Xmx512m -Xms64m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData)
 
 # The settings of a cluster on one machine, as kraftlet proposes them.
 make_settings() {
-    "$KRAFTLET" new-cluster --local "$FOLDER" --kafka-version "$KAFKA" --mode "$MODE" --quorum "$QUORUM" \
+    "$KRAFTLET" new-cluster --name demo --local "$FOLDER" --kafka-version "$KAFKA" --mode "$MODE" --quorum "$QUORUM" \
         >"$FOLDER/cluster.yaml" || die 2 "kraftlet new-cluster refused"
     if [[ "$MODE" == combined ]]; then
         BROKERS=(demo-0 demo-1 demo-2)
@@ -218,12 +218,12 @@ watch_nodes() {
     show_failure "a node ended by itself"
 }
 
-# Asks every node to stop, and after ten seconds makes it: the folder is about to go anyway.
+# Asks every node to stop, and after three seconds makes it: the folder is about to go anyway.
 stop_nodes() {
     local pod tries
     ((${#PID_OF[@]} > 0)) || return 0
     kill "${PID_OF[@]}" 2>/dev/null || true
-    for ((tries = 0; tries < 50; tries++)); do
+    for ((tries = 0; tries < 15; tries++)); do
         any_alive || break
         sleep 0.2
     done
