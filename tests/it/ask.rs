@@ -1,0 +1,1 @@
+//! Asking a controller, over real sockets on loopback.
