@@ -99,7 +99,8 @@ pub fn encode_bootstrap_checkpoint(records: &[MetadataRecord], now_ms: i64) -> V
 /// The content of the first snapshot.
 ///
 /// Legacy (3.9 to 4.3): `kraft_version` 1, the voters and no records. From 4.4: the records always; `kraft_version`
-/// and voters where the quorum is dynamic. A `kraft_version` of 0 is not recorded, as Kafka does not.
+/// and voters where the quorum is dynamic. A `kraft_version` of 0 is not recorded, and
+/// neither are voters without one: that is a static quorum, which has its voters in the settings.
 ///
 /// The voters may come in any order.
 pub fn encode_first_snapshot(
