@@ -19,6 +19,11 @@ pub enum Step {
         /// Permission bits, for example `0o755`; not subject to the umask.
         mode: u32,
     },
+    /// Make sure that the names in a directory are on the disk, where somebody who was killed may have made one.
+    SyncDir {
+        /// The directory.
+        path: PathBuf,
+    },
     /// Put a whole file in place: a temporary file beside it, fsync, rename, fsync of the directory.
     ReplaceFile {
         /// The file.
@@ -69,6 +74,7 @@ impl fmt::Display for Step {
             Self::CreateDir { path, mode } => {
                 write!(f, "create directory {} (mode {mode:04o})", path.display())
             }
+            Self::SyncDir { path } => write!(f, "sync directory {}", path.display()),
             Self::ReplaceFile { path, content, mode, .. } => {
                 write!(f, "write {} ({} bytes, mode {mode:04o})", path.display(), content.0.len())
             }

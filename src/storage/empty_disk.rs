@@ -1,0 +1,299 @@
+//! A controller whose metadata log is empty: may its Kafka start, or would committed records be lost?
+//!
+//! A voter that forgot what it had acknowledged is the one thing Raft does not survive. With `kraft.version` 0 a voter
+//! is only a number, so an emptied disk votes as if nothing had happened; together with another voter that lags, it
+//! elects a leader without records that were committed, and they are gone (KIP-853 says so as its first motive). With
+//! `kraft.version` 1 a voter is a number and a directory id, so a fresh directory is a mere observer, but a kept
+//! `meta.properties` beside a lost log votes as before.
+//!
+//! The rule. Let `n` be the voters, and let *holders* be those whose log is known to reach the high watermark: the
+//! leader, and every other voter that has fetched lately and was not behind it. Our own log counts as empty, whatever
+//! the leader remembers of it. A leader needs `n/2 + 1` votes, and no holder votes for a log shorter than its own.
+//! So if fewer than `n/2 + 1` voters are no holders, nobody without all committed records can be elected, and an
+//! empty log may join. With three voters that means: the leader and the other one. Records committed after the answer
+//! change nothing, because the leader does not count us before we have fetched them.
+//!
+//! "Lately" matters: the leader keeps the last offset of a voter that is gone, and that disk may be lost as well. If
+//! two disks are lost at once, each of the two nodes sees the other one silent and does not count it.
+//!
+//! What is left, and no rule on one node can see:
+//! * `formed: false` kept in the settings of a cluster that has formed. Then silence of the other controllers is taken
+//!   for youth. A leader that answers is believed over the settings; a cluster that is down altogether cannot answer.
+//! * A disk that went back in time (a restored snapshot of a volume) has a log, only an old one. It looks like a
+//!   voter that was away, and Kafka takes it for one.
+//! * A deleted `quorum-state` beside an intact log: a vote may be given twice in one epoch. `plan` notes it.
+//! * Two dynamic quorums formed from two lists: `plan` compares the list in the first snapshot with the settings'
+//!   before the first start.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::kafka::describe_quorum::QuorumInfo;
+use crate::kafka::describe_quorum::ReplicaState;
+use crate::kafka::node_id::NodeId;
+use crate::kafka::uuid::DirectoryId;
+
+/// What is known on this node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Situation {
+    /// This node.
+    pub node_id: NodeId,
+    /// Where its voters are named.
+    pub voters: VotersIn,
+    /// Whether the cluster is known to hold records, and from what.
+    pub formed: Formed,
+    /// The id of the directory, where it is formatted already and only the log is missing.
+    pub directory_id: Option<DirectoryId>,
+}
+
+/// Where the voters of a quorum are named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VotersIn {
+    /// In the settings: `kraft.version` 0.
+    Settings,
+    /// In the metadata log: `kraft.version` 1.
+    MetadataLog,
+}
+
+/// Whether the cluster is known to hold records, and from what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Formed {
+    /// Nothing says so.
+    NotKnown,
+    /// The settings do.
+    BySettings,
+    /// This directory of the same node has been used, or formatted, before.
+    ByDirectory(PathBuf),
+    /// It has, and a person accepts the loss for this node.
+    LossAccepted,
+}
+
+/// What another controller said when asked for the state of the quorum.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Which one was asked.
+    pub from: NodeId,
+    /// The quorum as its leader sees it, or why there is no such answer: unreachable, not the leader, not allowed.
+    pub said: Result<QuorumInfo, String>,
+}
+
+/// What may be done with the empty metadata log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EmptyDisk {
+    /// Go on as if the cluster were new: it is, or this voter can do no harm.
+    AsConfigured,
+    /// Format without voters and with a fresh directory id: the cluster has voters, and this node asks to join.
+    AsObserver,
+    /// Not now.
+    Wait(Wait),
+}
+
+/// Why an empty metadata log must not be used yet; each may pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wait {
+    /// No controller answered as the leader.
+    NoLeader {
+        /// From what the cluster is known to hold records.
+        formed: Formed,
+        /// Who was asked, and what each said.
+        asked: Vec<(NodeId, String)>,
+    },
+    /// A leader is there, but does not know yet up to where records are committed.
+    NothingCommitted {
+        /// The leader that answered.
+        leader: NodeId,
+        /// Its epoch.
+        epoch: i32,
+    },
+    /// Too few voters hold all committed records.
+    TooFewHolders {
+        /// The leader that answered.
+        leader: NodeId,
+        /// Its epoch.
+        epoch: i32,
+        /// Up to where records are committed.
+        high_watermark: i64,
+        /// How many voters there are, this node included.
+        voters: usize,
+        /// How many others hold everything.
+        holders: usize,
+        /// How many of them are needed.
+        needed: usize,
+        /// The others that do not, each with what is known.
+        behind: Vec<String>,
+    },
+    /// The leader does not count this node among its voters, though its own settings do.
+    NotAVoter {
+        /// The leader that answered.
+        leader: NodeId,
+        /// The node ids it counts.
+        voters: Vec<NodeId>,
+    },
+}
+
+/// A voter that has not fetched for so long is held for gone by the leader itself
+/// (`controller.quorum.fetch.timeout.ms`, 2 s by default); a healthy one fetches twice a second.
+const LATELY_MS: i64 = 2_000;
+
+/// Decides. `answers` are those of the other controllers; none is needed where the disk is known to do no harm.
+pub fn may_use_empty_disk(situation: &Situation, answers: &[Answer]) -> EmptyDisk {
+    let has_formed = has_leader(answers) || situation.formed != Formed::NotKnown;
+    let is_fresh = situation.directory_id.is_none();
+    if !has_formed {
+        return EmptyDisk::AsConfigured;
+    }
+    match situation.voters {
+        // Nobody can have counted a directory id that does not exist yet.
+        VotersIn::MetadataLog if is_fresh => return EmptyDisk::AsObserver,
+        VotersIn::MetadataLog | VotersIn::Settings if situation.formed == Formed::LossAccepted => {
+            return EmptyDisk::AsConfigured;
+        }
+        VotersIn::MetadataLog | VotersIn::Settings => {}
+    }
+    let Some((leader, info)) = leader(answers) else {
+        let asked = answers
+            .iter()
+            .map(|answer| {
+                let said = answer.said.as_ref().err().cloned();
+                (answer.from, said.unwrap_or_else(|| "knows no leader".to_owned()))
+            })
+            .collect();
+        return EmptyDisk::Wait(Wait::NoLeader { formed: situation.formed.clone(), asked });
+    };
+    judge(situation, leader, info)
+}
+
+/// Whether any controller answers as, or for, a leader. Without us there is one only if the others have elected it,
+/// so the cluster has formed, or does so in this moment.
+pub fn has_leader(answers: &[Answer]) -> bool {
+    leader(answers).is_some()
+}
+
+/// The leader of the highest epoch: one that was deposed may answer as well, for a moment.
+fn leader(answers: &[Answer]) -> Option<(NodeId, &QuorumInfo)> {
+    let infos = answers.iter().filter_map(|answer| answer.said.as_ref().ok());
+    infos.filter_map(|info| Some((info.leader_id?, info))).max_by_key(|(_, info)| info.leader_epoch)
+}
+
+fn judge(situation: &Situation, leader: NodeId, info: &QuorumInfo) -> EmptyDisk {
+    let me = situation.node_id;
+    let is_me = |voter: &&ReplicaState| {
+        voter.replica_id == me
+            && match situation.voters {
+                VotersIn::Settings => true,
+                VotersIn::MetadataLog => {
+                    situation.directory_id.is_some_and(|id| voter.directory_id == Some(id.uuid()))
+                }
+            }
+    };
+    if !info.voters.iter().any(|voter| is_me(&voter)) {
+        return match situation.voters {
+            // The directory does not vote, so it can do no harm.
+            VotersIn::MetadataLog => EmptyDisk::AsConfigured,
+            // It would vote all the same, and nobody would count it among those who have to agree.
+            VotersIn::Settings => EmptyDisk::Wait(Wait::NotAVoter {
+                leader,
+                voters: info.voters.iter().map(|voter| voter.replica_id).collect(),
+            }),
+        };
+    }
+    let epoch = info.leader_epoch;
+    let Some(high_watermark) = info.high_watermark else {
+        return EmptyDisk::Wait(Wait::NothingCommitted { leader, epoch });
+    };
+    // All timestamps are the leader's, and its own is the time of the answer.
+    let now_ms = info
+        .voters
+        .iter()
+        .find(|voter| voter.replica_id == leader)
+        .and_then(|leader| leader.last_fetch_timestamp_ms);
+    let mut holders = 0;
+    let mut behind = Vec::new();
+    for voter in info.voters.iter().filter(|voter| voter.replica_id != me) {
+        let is_leader = voter.replica_id == leader;
+        match lag(voter, high_watermark, now_ms) {
+            Some(lag) if !is_leader => behind.push(format!("voter {} {lag}", voter.replica_id)),
+            _ => holders += 1,
+        }
+    }
+    let voters = info.voters.len();
+    let needed = voters - voters / 2;
+    if holders >= needed {
+        return EmptyDisk::AsConfigured;
+    }
+    EmptyDisk::Wait(Wait::TooFewHolders { leader, epoch, high_watermark, voters, holders, needed, behind })
+}
+
+/// What keeps a voter from being counted among the holders, or `None`.
+fn lag(voter: &ReplicaState, high_watermark: i64, now_ms: Option<i64>) -> Option<String> {
+    match voter.log_end_offset {
+        Some(offset) if offset >= high_watermark => {}
+        Some(offset) => return Some(format!("has log end offset {offset}")),
+        None => return Some("has not fetched".to_owned()),
+    }
+    let since = voter.last_fetch_timestamp_ms.zip(now_ms).map(|(fetched, now)| now.saturating_sub(fetched));
+    match since {
+        Some(since_ms) if since_ms <= LATELY_MS => None,
+        Some(since_ms) => Some(format!("has not fetched for {since_ms} ms")),
+        None => Some("does not say when it last fetched".to_owned()),
+    }
+}
+
+impl Wait {
+    /// The word for logs, Events and metrics.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NoLeader { .. } => "EmptyDiskNoLeader",
+            Self::NothingCommitted { .. } => "EmptyDiskNothingCommitted",
+            Self::TooFewHolders { .. } => "EmptyDiskOthersBehind",
+            Self::NotAVoter { .. } => "EmptyDiskNotAVoter",
+        }
+    }
+}
+
+impl fmt::Display for Formed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotKnown => f.write_str("nothing says that the cluster has formed"),
+            Self::BySettings => f.write_str("the settings say that the cluster has formed"),
+            Self::ByDirectory(path) => {
+                write!(f, "{} of the same node has been in use, so the cluster has formed", path.display())
+            }
+            Self::LossAccepted => f.write_str("the cluster has formed, and the loss is accepted"),
+        }
+    }
+}
+
+impl fmt::Display for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoLeader { formed, asked } => {
+                write!(f, "{formed}, but no leader answers to say whether the others hold all its records")?;
+                for (index, (node_id, said)) in asked.iter().enumerate() {
+                    write!(f, "{}controller {node_id}: {said}", if index == 0 { " (" } else { "; " })?;
+                }
+                f.write_str(if asked.is_empty() { " (there is no other controller to ask)" } else { ")" })
+            }
+            Self::NothingCommitted { leader, epoch } => write!(
+                f,
+                "leader {leader} in epoch {epoch} does not know yet up to where records are committed; want a high \
+                 watermark"
+            ),
+            Self::TooFewHolders { leader, epoch, high_watermark, voters, holders, needed, behind } => write!(
+                f,
+                "{holders} of the {} other voters hold all records up to high watermark {high_watermark} of leader \
+                 {leader} in epoch {epoch}; want {needed}, so that a majority without them is impossible ({})",
+                voters.saturating_sub(1),
+                behind.join("; ")
+            ),
+            Self::NotAVoter { leader, voters } => {
+                let voters: Vec<_> = voters.iter().map(ToString::to_string).collect();
+                write!(
+                    f,
+                    "leader {leader} counts the voters {}; want this node among them, as in its own settings",
+                    voters.join(", ")
+                )
+            }
+        }
+    }
+}
