@@ -94,12 +94,14 @@ pub fn check(inputs: &Inputs, certificate: &Certificate, now: SystemTime) -> Res
         };
         Failure::of(exit, error.reason(), &error)
     })?;
-    let (bundle, kept) = match installed(certificate, &folder, &kind, &fetched, &request, &requirements, now)? {
+    let (bundle, kept) = match installed(certificate, &folder, &kind, &fetched, &request, &requirements, now)?
+    {
         Some(bundle) => (bundle, true),
         None => (fetched, false),
     };
     let findings = preflight::preflight(&bundle, &requirements, now);
-    let said = |finding: &preflight::Finding| format!("certificate {}: {}", certificate.name, finding_text(finding));
+    let said =
+        |finding: &preflight::Finding| format!("certificate {}: {}", certificate.name, finding_text(finding));
     let (refusals, warnings): (Vec<_>, Vec<_>) =
         findings.iter().partition(|finding| finding.severity() == Severity::Refusal);
     let refusals = refusals.into_iter().map(|finding| (said(finding), finding.reason())).collect();
@@ -158,7 +160,9 @@ fn store_kind(inputs: &Inputs, certificate: &Certificate) -> Result<StoreKind, F
 fn advertised(inputs: &Inputs, certificate: &Certificate) -> Result<Vec<Host>, Failure> {
     let Inputs { cluster, node, .. } = inputs;
     let mut hosts = Vec::new();
-    for listener in cluster.listeners_of(node).filter(|one| one.certificate.as_ref() == Some(&certificate.name)) {
+    for listener in
+        cluster.listeners_of(node).filter(|one| one.certificate.as_ref() == Some(&certificate.name))
+    {
         let (host, _) = cluster
             .address(node, listener)
             .map_err(|error| Failure::new(Exit::Usage, "TemplateUnusable", error))?;
@@ -192,17 +196,19 @@ const WARN_WITHIN: Duration = Duration::from_secs(24 * 60 * 60);
 fn request(inputs: &Inputs, certificate: &Certificate) -> Result<Request, Failure> {
     let Inputs { cluster, node, .. } = inputs;
     let mut hosts = advertised(inputs, certificate)?;
-    let host_template = cluster.settings.host.parse().map_err(|error: crate::cluster::template::TemplateError| {
-        Failure::new(Exit::Usage, "TemplateUnusable", error)
-    })?;
+    let host_template =
+        cluster.settings.host.parse().map_err(|error: crate::cluster::template::TemplateError| {
+            Failure::new(Exit::Usage, "TemplateUnusable", error)
+        })?;
     for template in std::iter::once(&host_template).chain(&certificate.names) {
         let host = cluster
             .render(template, node)
             .map_err(|error| Failure::new(Exit::Usage, "TemplateUnusable", error))?;
         hosts.push(parse_host(&host)?);
     }
-    let mut request = Request::new(&certificate.common_name, hosts, certificate.key_algorithm, certificate.lifetime)
-        .map_err(|error| Failure::of(Exit::Usage, error.reason(), &error))?;
+    let mut request =
+        Request::new(&certificate.common_name, hosts, certificate.key_algorithm, certificate.lifetime)
+            .map_err(|error| Failure::of(Exit::Usage, error.reason(), &error))?;
     for file in &certificate.trust {
         request = request
             .with_further_anchors(&inputs::read_file(file)?)

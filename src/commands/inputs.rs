@@ -30,7 +30,12 @@ use crate::pod::io as pod_io;
 #[derive(Debug, Args)]
 pub struct InputArgs {
     /// The settings file
-    #[arg(long, env = "KRAFTLET_SETTINGS", default_value = "/etc/kraftlet/cluster.yaml", value_name = "FILE")]
+    #[arg(
+        long,
+        env = "KRAFTLET_SETTINGS",
+        default_value = "/etc/kraftlet/cluster.yaml",
+        value_name = "FILE"
+    )]
     pub settings: PathBuf,
     /// The folder of the downward API, with files name, namespace, ip, node, zone; it need not exist
     #[arg(long, env = "KRAFTLET_POD_INFO", default_value = "/etc/podinfo", value_name = "FOLDER")]
@@ -74,9 +79,8 @@ pub fn read(args: &InputArgs) -> Result<Inputs, Failure> {
     let node = cluster
         .node(&facts.name, namespace.as_deref())
         .map_err(|error| Failure::new(Exit::Usage, error.reason(), error))?;
-    let template = |error: crate::cluster::template::TemplateError| {
-        Failure::new(Exit::Usage, "TemplateUnusable", error)
-    };
+    let template =
+        |error: crate::cluster::template::TemplateError| Failure::new(Exit::Usage, "TemplateUnusable", error);
     let run_folder = PathBuf::from(cluster.render(&cluster.templates.run_folder, &node).map_err(template)?);
     let store_passwords = store_passwords(&cluster)?;
     let setting = Setting {
@@ -114,7 +118,8 @@ pub fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
 /// A password from a file, without the line breaks at its end.
 pub fn read_password(path: &Path) -> Result<Zeroizing<String>, Failure> {
     let bytes = read_file(path)?;
-    let unusable = |what: &str| Failure::new(Exit::Usage, "PasswordUnusable", format!("{}: {what}", path.display()));
+    let unusable =
+        |what: &str| Failure::new(Exit::Usage, "PasswordUnusable", format!("{}: {what}", path.display()));
     let text = std::str::from_utf8(&bytes).map_err(|_| unusable("the password is not UTF-8"))?;
     let text = text.trim_end_matches(['\r', '\n']);
     if text.is_empty() {
@@ -141,8 +146,8 @@ fn added_lines(
 ) -> Result<Vec<Line>, Failure> {
     let mut lines = overrides::from_settings(&cluster.settings.properties, node.pool.roles);
     let folder = Path::new(&cluster.settings.properties_folder);
-    let files = cluster_io::read_folder(folder)
-        .map_err(|error| Failure::of(Exit::Usage, error.reason(), &error))?;
+    let files =
+        cluster_io::read_folder(folder).map_err(|error| Failure::of(Exit::Usage, error.reason(), &error))?;
     let files = files.iter().map(|(path, bytes)| (path.as_path(), bytes.as_slice()));
     let mut wrong = Vec::new();
     match overrides::from_files(files, node.pool.roles) {

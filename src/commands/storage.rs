@@ -10,6 +10,7 @@ use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 
 use crate::cluster::derived;
+use crate::cluster::model::Node;
 use crate::cluster::model::Quorum;
 use crate::commands::failure::Exit;
 use crate::commands::failure::Failure;
@@ -77,25 +78,37 @@ pub fn look(wanted: &Wanted) -> Found {
 }
 
 /// Asks the other controllers, if the answer decides anything, and plans.
-pub fn plan(inputs: &Inputs, wanted: &Wanted, found: &Found, tls: Option<&Arc<ClientConfig>>) -> Result<Plan, Failure> {
+pub fn plan(
+    inputs: &Inputs,
+    wanted: &Wanted,
+    found: &Found,
+    tls: Option<&Arc<ClientConfig>>,
+) -> Result<Plan, Failure> {
     let answers = if controller::needs_asking(found, wanted) { ask(inputs, tls)? } else { Vec::new() };
-    // Enough ids for every directory, drawn before the plan so that the plan itself is a function of its inputs.
+    plan_with(wanted, found, &answers)
+}
+
+/// Plans without asking anybody.
+pub fn plan_unasked(wanted: &Wanted, found: &Found) -> Result<Plan, Failure> {
+    plan_with(wanted, found, &[])
+}
+
+fn plan_with(wanted: &Wanted, found: &Found, answers: &[Answer]) -> Result<Plan, Failure> {
+    // An id for every directory, drawn before the plan so that the plan itself is a function of its inputs.
     let mut ids = Vec::new();
     for _ in &found.dirs {
         let id = kafka_io::random_directory_id();
         ids.push(id.map_err(|error| Failure::of(Exit::Again, error.reason(), &error))?);
     }
-    plan::plan(found, wanted, &answers, ids, SystemTime::now()).map_err(|refusals| {
-        let mut failure: Option<Failure> = None;
-        for refusal in refusals {
+    let mut ids = ids.into_iter();
+    let fresh_id = || ids.next().expect("one has been drawn for each directory");
+    plan::plan(found, wanted, answers, fresh_id, SystemTime::now()).map_err(|refusals| {
+        let failures = refusals.iter().map(|refusal| {
             let exit = if refusal.may_pass() { Exit::Again } else { Exit::Person };
-            let one = Failure::of(exit, refusal.reason(), &refusal);
-            failure = Some(match failure {
-                Some(failure) => failure.and(one),
-                None => one,
-            });
-        }
-        failure.unwrap_or_else(|| Failure::new(Exit::Person, "StorageRefused", "the storage plan was refused"))
+            Failure::of(exit, refusal.reason(), refusal)
+        });
+        let refused = || Failure::new(Exit::Person, "StorageRefused", "the storage cannot be used");
+        failures.reduce(Failure::and).unwrap_or_else(refused)
     })
 }
 
@@ -112,8 +125,9 @@ fn records(inputs: &Inputs) -> Result<Vec<MetadataRecord>, Failure> {
             .map_err(|error| Failure::new(Exit::Usage, "SettingsInvalid", error))?;
         let password = inputs::read_password(user.password_file.as_ref())?;
         let salt = scram::deterministic_salt(&cluster.cluster_id, mechanism, &user.name);
-        let credential = ScramCredential::derive(mechanism, &user.name, password.as_bytes(), &salt, user.iterations)
-            .map_err(|error| Failure::new(Exit::Usage, error.reason(), error))?;
+        let credential =
+            ScramCredential::derive(mechanism, &user.name, password.as_bytes(), &salt, user.iterations)
+                .map_err(|error| Failure::new(Exit::Usage, error.reason(), error))?;
         records.push(MetadataRecord::UserScramCredential(credential));
     }
     Ok(records)
@@ -126,7 +140,7 @@ fn quorum(inputs: &Inputs) -> Result<wanted::Quorum, Failure> {
         Quorum::Dynamic(initial) => initial,
     };
     let Some(listener) = cluster.controller_listener() else { return Ok(wanted::Quorum::Static) };
-    let address = |node| {
+    let address = |node: &Node| {
         let (host, port) = cluster
             .address(node, listener)
             .map_err(|error| Failure::new(Exit::Usage, "TemplateUnusable", error))?;
@@ -175,7 +189,9 @@ fn ask(inputs: &Inputs, tls: Option<&Arc<ClientConfig>>) -> Result<Vec<Answer>, 
             }
             let Ok((host, port)) = cluster.address(&peer, listener) else { continue };
             let tls = match tls.filter(|_| listener.security_protocol.has_tls()) {
-                Some(config) => server_name(&host).map(|server_name| Tls { config: Arc::clone(config), server_name }),
+                Some(config) => {
+                    server_name(&host).map(|server_name| Tls { config: Arc::clone(config), server_name })
+                }
                 None => None,
             };
             asked.spawn(async move {

@@ -349,14 +349,124 @@ fn signing(x509: &X509Certificate<'_>) -> Result<Signing, CertificateError> {
 }
 
 fn key_kind(key: &SubjectPublicKeyInfo<'_>) -> KeyKind {
-    let curve = key.algorithm.parameters.as_ref().and_then(|parameters| parameters.as_oid().ok());
     let rsa_bits = match key.parsed() {
         Ok(PublicKey::RSA(rsa)) => significant_bits(rsa.modulus),
         _ => 0,
     };
-    KeyKind::from_oids(
-        &key.algorithm.algorithm.to_id_string(),
-        curve.map(|oid| oid.to_id_string()).as_deref(),
-        rsa_bits,
-    )
+    KeyKind::from_algorithm(&key.algorithm, rsa_bits)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rcgen::ExtendedKeyUsagePurpose;
+    use rcgen::IsCa;
+    use rcgen::KeyUsagePurpose;
+
+    use super::*;
+    use crate::pki::testing;
+
+    #[test]
+    fn a_leaf_tells_its_facts() {
+        let ca = testing::root("ca");
+        let leaf =
+            ca.sign(testing::leaf_params("demo-node", &["kafka-0.kafka", "10.0.0.1", "*.x", "fd00::1"]));
+        let found = &leaf.certificate;
+        assert_eq!(
+            (found.subject(), found.issuer(), found.common_name()),
+            ("CN=demo-node", "CN=ca", Some("demo-node"))
+        );
+        assert_eq!(found.dns_names(), ["kafka-0.kafka", "*.x"]);
+        let addresses: Vec<IpAddr> = vec!["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()];
+        assert_eq!(found.ip_addresses(), addresses);
+        let day = testing::days(1);
+        assert_eq!(
+            (found.not_before(), found.not_after()),
+            (testing::now() - day, testing::now() + day * 89)
+        );
+        assert!(found.allows(Usage::ServerAuth) && found.allows(Usage::ClientAuth));
+        assert!(found.allows_digital_signature());
+        assert_eq!((found.role(), found.key_kind()), (Role::Leaf, &KeyKind::EcdsaP256));
+        assert!(found.names_as_issuer(&ca.certificate) && !found.is_self_issued());
+        assert!(ca.certificate.is_self_issued() && ca.certificate.role() == Role::Ca);
+        assert_eq!(found.weak_signature(), None);
+        assert_eq!(found.fingerprint().to_string().len(), 64);
+        assert!(found.fingerprint().to_string().starts_with(&found.fingerprint().short()));
+        assert_eq!(found.fingerprint().short().len(), 8);
+    }
+
+    #[test]
+    fn usages_are_those_the_extension_names_and_all_without_it() {
+        let ca = testing::root("ca");
+        let check = |named: &[ExtendedKeyUsagePurpose], server, client| {
+            let mut params = testing::leaf_params("n", &[]);
+            params.extended_key_usages = named.to_vec();
+            let leaf = ca.sign(params).certificate;
+            assert_eq!((leaf.allows(Usage::ServerAuth), leaf.allows(Usage::ClientAuth)), (server, client));
+        };
+        check(&[], true, true);
+        check(&[ExtendedKeyUsagePurpose::ServerAuth], true, false);
+        check(&[ExtendedKeyUsagePurpose::ClientAuth], false, true);
+        check(&[ExtendedKeyUsagePurpose::Any], false, false);
+    }
+
+    #[test]
+    fn a_key_usage_without_signing_is_seen() {
+        let mut params = testing::leaf_params("n", &[]);
+        params.key_usages = vec![KeyUsagePurpose::KeyEncipherment];
+        params.is_ca = IsCa::ExplicitNoCa;
+        let leaf = testing::root("ca").sign(params).certificate;
+        assert!(!leaf.allows_digital_signature() && leaf.role() == Role::Leaf);
+    }
+
+    #[test]
+    fn a_subject_of_two_parts_is_no_common_name_alone() {
+        let mut params = testing::leaf_params("n", &[]);
+        params.distinguished_name.push(rcgen::DnType::OrganizationName, "acme");
+        let leaf = testing::root("ca").sign(params).certificate;
+        assert_eq!((leaf.subject(), leaf.common_name()), ("O=acme,CN=n", None));
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_refused() {
+        let der = testing::root("ca").certificate.der().to_vec();
+        let check = |der: &[u8], reason, message: &str| {
+            let error = Certificate::from_der(der).unwrap_err();
+            assert_eq!(error.reason(), reason);
+            assert!(error.to_string().starts_with(message), "{error}");
+        };
+        check(b"", "CertificateMalformed", "not an X.509 certificate: ");
+        check(&der[..der.len() - 1], "CertificateMalformed", "not an X.509 certificate: ");
+        check(
+            &[&der[..], b"xy"].concat(),
+            "CertificateMalformed",
+            "not an X.509 certificate: 2 bytes follow it",
+        );
+        check(&[0; 64 * 1024 + 1], "CertificateTooLarge", "certificate of 65537 bytes; want at most 65536");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn no_changed_byte_makes_it_panic(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        ) {
+            let mut der = EXAMPLE.with(Clone::clone);
+            for (index, byte) in changes {
+                let at = index.index(der.len());
+                der[at] = byte;
+            }
+            if let Ok(certificate) = Certificate::from_der(&der) {
+                let _ = (format!("{certificate:?}"), certificate.weak_signature());
+            }
+        }
+    }
+
+    thread_local! {
+        static EXAMPLE: Vec<u8> = {
+            let params = testing::leaf_params("demo-node", &["kafka-0.kafka", "10.0.0.1"]);
+            testing::root("ca").sign(params).certificate.der().to_vec()
+        };
+    }
 }

@@ -295,3 +295,151 @@ fn explain(error: Error, leaf: &Certificate, usage: Option<Usage>) -> VerifyErro
         other => VerifyError::Other { what: other.to_string() },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rcgen::BasicConstraints;
+    use rcgen::ExtendedKeyUsagePurpose;
+    use rcgen::IsCa;
+
+    use super::*;
+    use crate::pki::stores::certificate_pem;
+    use crate::pki::testing;
+    use crate::pki::testing::Issued;
+
+    fn verified(leaf: &Issued, between: &[&Issued], anchors: &[&Issued], usage: Option<Usage>) -> String {
+        let list = |all: &[&Issued]| all.iter().map(|one| one.certificate.clone()).collect::<Vec<_>>();
+        match verify(&leaf.certificate, &list(between), &list(anchors), testing::now(), usage) {
+            Ok(()) => "verified".to_owned(),
+            Err(error) => error.reason().to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_file_of_certificates_is_read_in_its_order_around_keys_and_text() {
+        let (a, b) = (testing::root("a"), testing::root("b"));
+        let pem = format!(
+            "subject=CN = b\n{}{}\n# then\n{}",
+            certificate_pem(&b.certificate),
+            a.key_pair.serialize_pem(),
+            certificate_pem(&a.certificate)
+        );
+        assert_eq!(parse_pem(pem.as_bytes()).unwrap(), [b.certificate.clone(), a.certificate]);
+        assert_eq!(parse_pem(pem.replace('\n', "\r\n").as_bytes()).unwrap()[0], b.certificate);
+    }
+
+    #[test]
+    fn what_is_no_file_of_certificates_has_its_own_sentence() {
+        let good = certificate_pem(&testing::root("a").certificate);
+        let check = |pem: &[u8], reason, message: &str| {
+            let error = parse_pem(pem).unwrap_err();
+            assert_eq!((error.reason(), error.to_string().as_str()), (reason, message));
+        };
+        check(b"", "CertificatesMissing", "no certificate in it; want PEM blocks BEGIN CERTIFICATE");
+        check(
+            &vec![b'\n'; MAX_PEM_BYTES + 1],
+            "CertificatesTooLarge",
+            "1048577 bytes of certificates; want at most 1048576",
+        );
+        let torn = format!("{good}{}", &good[..good.len() / 2]);
+        check(torn.as_bytes(), "CertificatesMalformed", "certificate 2 cannot be parsed as PEM");
+        let foreign = format!("{good}-----BEGIN CERTIFICATE-----\naGFsbG8=\n-----END CERTIFICATE-----\n");
+        check(foreign.as_bytes(), "CertificateMalformed", "certificate 2 cannot be parsed");
+    }
+
+    #[test]
+    fn a_chain_is_in_order_when_each_names_the_next() {
+        let root = testing::root("root");
+        let middle = root.sign(testing::ca_params("middle"));
+        let leaf = middle.sign(testing::leaf_params("node", &["a"]));
+        let check = |chain: &[&Issued], want: &str| {
+            let found = check_order(chain.iter().map(|issued| &issued.certificate));
+            assert_eq!(found.map_or_else(|error| error.to_string(), |()| "in order".to_owned()), want);
+        };
+        check(&[&leaf], "in order");
+        check(&[&leaf, &middle], "in order");
+        check(&[&leaf, &middle, &root], "in order");
+        let foreign = "is not the issuer of the one before it, which names";
+        check(&[&leaf, &root], &format!("certificate 2 (\"CN=root\") {foreign} \"CN=middle\""));
+        check(&[&middle, &leaf], &format!("certificate 2 (\"CN=node\") {foreign} \"CN=root\""));
+        check(&[&leaf, &middle, &leaf], "certificate 3 (\"CN=node\") is there twice");
+        check(&[&root, &root], "certificate 2 (\"CN=root\") is there twice");
+    }
+
+    #[test]
+    fn a_leaf_verifies_over_its_intermediates_and_the_ways_to_fail_are_told_apart() {
+        let root = testing::root("root");
+        let middle = root.sign(testing::ca_params("middle"));
+        let leaf = middle.sign(testing::leaf_params("node", &["a"]));
+        let stranger = testing::root("stranger");
+        let namesake = testing::root("root");
+        for usage in [None, Some(Usage::ServerAuth), Some(Usage::ClientAuth)] {
+            let check = |between: &[&Issued], anchors: &[&Issued], want| {
+                assert_eq!(verified(&leaf, between, anchors, usage), want);
+            };
+            check(&[&middle], &[&root], "verified");
+            check(&[&middle, &root], &[&stranger, &root], "verified");
+            check(&[], &[&middle], "verified");
+            check(&[], &[&root], "IssuerNotTrusted");
+            check(&[&middle], &[&stranger], "IssuerNotTrusted");
+            check(&[&middle], &[&namesake], "ChainSignatureWrong");
+            check(&[&middle], &[], "TrustAnchorsMissing");
+        }
+        assert_eq!(verified(&middle, &[], &[&root], None), "LeafIsCa");
+        let below_leaf = leaf.sign(testing::leaf_params("below", &["b"]));
+        assert_eq!(verified(&below_leaf, &[&leaf, &middle], &[&root], None), "IssuerIsNoCa");
+    }
+
+    #[test]
+    fn dates_usages_and_constraints_are_told_apart() {
+        let root = testing::root("root");
+        let check = |leaf: &Issued, between: &[&Issued], usage, want| {
+            assert_eq!(verified(leaf, between, &[&root], usage), want);
+        };
+        let mut params = testing::leaf_params("node", &["a"]);
+        params.not_after = (testing::now() - testing::days(0) - Duration::from_secs(1)).into();
+        check(&root.sign(params.clone()), &[], None, "ChainExpired");
+        params.not_before = (testing::now() + Duration::from_secs(1)).into();
+        params.not_after = (testing::now() + testing::days(1)).into();
+        check(&root.sign(params), &[], None, "ChainNotYetValid");
+
+        let mut server_only = testing::ca_params("server only");
+        server_only.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let server_only = root.sign(server_only);
+        let leaf = server_only.sign(testing::leaf_params("node", &["a"]));
+        check(&leaf, &[&server_only], Some(Usage::ServerAuth), "verified");
+        check(&leaf, &[&server_only], Some(Usage::ClientAuth), "ChainUsageNotAllowed");
+        check(&leaf, &[&server_only], None, "verified");
+
+        let mut last = testing::ca_params("last");
+        last.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        let last = root.sign(last);
+        let beyond = last.sign(testing::ca_params("beyond"));
+        let leaf = beyond.sign(testing::leaf_params("node", &["a"]));
+        check(&leaf, &[&beyond, &last], None, "ChainConstraint");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(500))]
+
+        #[test]
+        fn no_bytes_make_reading_panic(
+            noise in prop::collection::vec(any::<u8>(), 0..400),
+            at in any::<prop::sample::Index>(),
+            byte in any::<u8>(),
+        ) {
+            let mut pem = EXAMPLE.with(Clone::clone).into_bytes();
+            let at = at.index(pem.len());
+            pem[at] = byte;
+            let _ = parse_pem(&pem);
+            let _ = parse_pem(&noise);
+            pem.splice(at..at, noise);
+            let _ = parse_pem(&pem);
+        }
+    }
+
+    thread_local! {
+        static EXAMPLE: String = certificate_pem(&testing::root("a").certificate).repeat(2);
+    }
+}

@@ -57,18 +57,15 @@ impl DnsName {
         &self.0
     }
 
-    /// HostnameChecker.matchLeftmostWildcard: wildcards in the first label only, there also in part of it (`kafka-*`),
-    /// never across a dot; a pattern that ends in its wildcard's label (`*`, `*com`) matches nothing.
+    /// As `HostnameChecker` does for TLS: label by label, a wildcard in any label and in a part of one (`kafka-*`), never
+    /// across a dot, and none in the last label (`*`, `*com`). OpenSSL and rustls take less: `*.` in front.
     fn matches(&self, pattern: &str) -> bool {
         let pattern = pattern.to_ascii_lowercase();
-        let wildcard_at = pattern.rfind('*');
-        let wildcard_is_last = |at| pattern.get(at..).is_none_or(|after: &str| !after.contains('.'));
-        if pattern == "*." || wildcard_at.is_some_and(wildcard_is_last) {
-            return false;
-        }
-        let (first, rest) = split_first_label(&self.0);
-        let (first_pattern, rest_pattern) = split_first_label(&pattern);
-        rest == rest_pattern && matches_label(first, first_pattern)
+        let (labels, patterns) = (self.0.split('.'), pattern.split('.'));
+        let last_is_plain = patterns.clone().next_back().is_some_and(|last| !last.contains('*'));
+        last_is_plain
+            && labels.clone().count() == patterns.clone().count()
+            && labels.zip(patterns).all(|(label, pattern)| matches_label(label, pattern))
     }
 }
 
@@ -131,11 +128,6 @@ impl fmt::Display for DnsName {
     }
 }
 
-/// The first label, and the rest with its dot.
-fn split_first_label(name: &str) -> (&str, &str) {
-    name.find('.').and_then(|dot| name.split_at_checked(dot)).unwrap_or((name, ""))
-}
-
 /// `*` stands for any run of characters, the empty one too (HostnameChecker.matchWildCards).
 fn matches_label(label: &str, pattern: &str) -> bool {
     let Some((head, tail)) = pattern.split_once('*') else {
@@ -153,4 +145,104 @@ fn matches_label(label: &str, pattern: &str) -> bool {
         }
     }
     rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pki::testing;
+
+    const NAMES: [&str; 16] = [
+        "kafka-0.kafka.ns.svc",
+        "bar-0.kafka.ns.svc",
+        "kafka-0",
+        "a.com",
+        "com",
+        "kafka.x",
+        "kf.x",
+        "kfka.x",
+        "aa.x",
+        "a.x",
+        "foo.x",
+        "b.a.x",
+        "x",
+        "a1.kafka",
+        "a.b",
+        "a.bc",
+    ];
+
+    // Which of NAMES match was asked of `sun.security.util.HostnameChecker.getInstance(TYPE_TLS)` of OpenJDK 17.0.15,
+    // with a certificate for each pattern.
+    #[test]
+    fn a_name_is_covered_where_java_says_so() {
+        let ca = testing::root("ca");
+        let check = |pattern: &str, want: &[&str]| {
+            let mut params = testing::leaf_params("node", &[]);
+            params.subject_alt_names = vec![rcgen::SanType::DnsName(pattern.try_into().unwrap())];
+            let leaf = ca.sign(params).certificate;
+            let covered: Vec<&str> =
+                NAMES.into_iter().filter(|name| name.parse::<Host>().unwrap().is_covered_by(&leaf)).collect();
+            assert_eq!(covered, want, "{pattern}");
+        };
+        check("kafka-0.kafka.ns.svc", &["kafka-0.kafka.ns.svc"]);
+        check("*.kafka.ns.svc", &["kafka-0.kafka.ns.svc", "bar-0.kafka.ns.svc"]);
+        check("kafka-*.kafka.ns.svc", &["kafka-0.kafka.ns.svc"]);
+        check("*", &[]);
+        check("*.", &[]);
+        check("*com", &[]);
+        check("*.com", &["a.com"]);
+        check("k*f*a.x", &["kafka.x", "kfka.x"]);
+        check("kafka-0.*.ns.svc", &["kafka-0.kafka.ns.svc"]);
+        check("KAFKA-0.Kafka.ns.svc", &["kafka-0.kafka.ns.svc"]);
+        check("*.*.ns.svc", &["kafka-0.kafka.ns.svc", "bar-0.kafka.ns.svc"]);
+        check("a.b*", &[]);
+        check("*a*.x", &["kafka.x", "kfka.x", "aa.x", "a.x"]);
+        check("**.x", &["kafka.x", "kf.x", "kfka.x", "aa.x", "a.x", "foo.x"]);
+        check("kafka-0.kafka.ns.svc.", &[]);
+        check("under_score.x", &[]);
+        check("*.svc", &[]);
+        check("10.0.0.1", &[]);
+        check("x.*", &[]);
+        check("f*.x", &["foo.x"]);
+        check("*-0.kafka.ns.svc", &["kafka-0.kafka.ns.svc", "bar-0.kafka.ns.svc"]);
+        check("a*a.x", &["aa.x"]);
+        check("*.kafka", &["a1.kafka"]);
+    }
+
+    #[test]
+    fn an_address_is_covered_by_an_address_only() {
+        let ca = testing::root("ca");
+        let mut params = testing::leaf_params("10.0.0.3", &["10.0.0.1", "fd00::1"]);
+        params.subject_alt_names.push(rcgen::SanType::DnsName("10.0.0.2".try_into().unwrap()));
+        let leaf = ca.sign(params).certificate;
+        let covered = |host: &str| host.parse::<Host>().unwrap().is_covered_by(&leaf);
+        let hosts = ["10.0.0.1", "fd00:0::1", "[fd00::1]", "10.0.0.2", "10.0.0.3"];
+        assert_eq!(hosts.map(covered), [true, true, true, false, false]);
+    }
+
+    #[test]
+    fn a_leaf_without_names_covers_nothing_not_even_its_common_name() {
+        let leaf = testing::root("ca").sign(testing::leaf_params("kafka-0", &[])).certificate;
+        assert!(!"kafka-0".parse::<Host>().unwrap().is_covered_by(&leaf));
+    }
+
+    #[test]
+    fn a_host_that_java_would_not_look_for_is_refused() {
+        let check = |host: &str, problem: &str| {
+            let error = host.parse::<Host>().unwrap_err();
+            let want = format!(
+                "host {host:?} {problem}; want a DNS name of letters, digits and hyphens, or an IP address"
+            );
+            assert_eq!(error.to_string(), want);
+        };
+        check("", "is empty");
+        check("kafka-0.kafka.", "ends in a dot, which Java's endpoint identification refuses");
+        check("under_score", "has a character that Java's endpoint identification refuses");
+        check("*.kafka", "has a character that Java's endpoint identification refuses");
+        check("käse", "has a character that Java's endpoint identification refuses");
+        check("a..b", "has a label that is empty or longer than 63 characters");
+        check("-a.b", "has a label that begins or ends with a hyphen");
+        assert!("a".repeat(64).parse::<Host>().is_err() && "a.".repeat(127).parse::<Host>().is_err());
+        assert_eq!("Kafka-0.NS".parse::<Host>().unwrap().to_string(), "kafka-0.ns");
+    }
 }

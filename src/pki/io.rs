@@ -129,3 +129,120 @@ fn rsa(size: KeySize) -> Option<Zeroizing<Vec<u8>>> {
     let der = AsDer::<Pkcs8V1Der<'static>>::as_der(&pair).ok()?;
     Some(Zeroizing::new(der.as_ref().to_vec()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::io::Write;
+
+    use rustls::ClientConnection;
+    use rustls::ProtocolVersion;
+    use rustls::ServerConfig;
+    use rustls::ServerConnection;
+    use rustls::server::WebPkiClientVerifier;
+    use rustls_pki_types::ServerName;
+
+    use super::*;
+    use crate::pki::testing;
+    use crate::pki::testing::Issued;
+
+    #[test]
+    fn a_made_key_is_of_the_kind_asked_for_and_new_each_time() {
+        for algorithm in [KeyAlgorithm::EcdsaP256, KeyAlgorithm::EcdsaP384, KeyAlgorithm::Rsa2048] {
+            let key = generate(algorithm).unwrap();
+            assert_eq!(*key.kind(), algorithm.kind());
+            assert!(!key.public_key().is_empty());
+        }
+        let [a, b] = [(); 2].map(|()| generate(KeyAlgorithm::default()).unwrap());
+        assert_ne!(a.public_key(), b.public_key());
+        assert_ne!(random_serial().unwrap(), random_serial().unwrap());
+    }
+
+    /// Both ends of a connection in memory, until the server has read what the client wrote.
+    fn talk(client: ClientConfig, server: ServerConfig) -> Result<ProtocolVersion, rustls::Error> {
+        let name = ServerName::try_from("kafka-0.kafka").unwrap();
+        let mut client = ClientConnection::new(Arc::new(client), name)?;
+        let mut server = ServerConnection::new(Arc::new(server))?;
+        client.writer().write_all(b"hello").unwrap();
+        // A handshake takes two round trips; ten are more than any.
+        for _ in 0..10 {
+            let mut wire = Vec::new();
+            while client.wants_write() {
+                client.write_tls(&mut wire).unwrap();
+            }
+            let mut arrived = wire.as_slice();
+            while !arrived.is_empty() {
+                server.read_tls(&mut arrived).unwrap();
+                server.process_new_packets()?;
+            }
+            let mut wire = Vec::new();
+            while server.wants_write() {
+                server.write_tls(&mut wire).unwrap();
+            }
+            let mut arrived = wire.as_slice();
+            while !arrived.is_empty() {
+                client.read_tls(&mut arrived).unwrap();
+                client.process_new_packets()?;
+            }
+            let mut heard = [0; 5];
+            if matches!(server.reader().read(&mut heard), Ok(5)) {
+                return Ok(server.protocol_version().unwrap());
+            }
+        }
+        Err(rustls::Error::HandshakeNotComplete)
+    }
+
+    fn server_config(
+        ca: &Issued,
+        leaf: &Issued,
+        version: &'static rustls::SupportedProtocolVersion,
+    ) -> ServerConfig {
+        let mut roots = RootCertStore::empty();
+        roots.add(ca.certificate.der().clone()).unwrap();
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), crypto_provider()).build().unwrap();
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(leaf.private_key().pkcs8_der().to_vec()));
+        ServerConfig::builder_with_provider(crypto_provider())
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(vec![leaf.certificate.der().clone()], key)
+            .unwrap()
+    }
+
+    // rustls asks the system for the time, so these certificates live from long ago to long from now.
+    fn timeless(mut params: rcgen::CertificateParams) -> rcgen::CertificateParams {
+        params.not_before = rcgen::date_time_ymd(2000, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2999, 1, 1);
+        params
+    }
+
+    #[test]
+    fn our_own_handshake_shows_the_nodes_leaf_with_tls_1_2_and_1_3() {
+        let ca = Issued::self_signed(timeless(testing::ca_params("ca")), &rcgen::PKCS_ECDSA_P256_SHA256);
+        let leaf = ca.sign(timeless(testing::leaf_params("node", &["kafka-0.kafka"])));
+        let client = |anchor: &Issued| {
+            client_config(&leaf.private_key(), [&leaf.certificate], std::slice::from_ref(&anchor.certificate))
+                .unwrap()
+        };
+        for (version, want) in [
+            (&rustls::version::TLS12, ProtocolVersion::TLSv1_2),
+            (&rustls::version::TLS13, ProtocolVersion::TLSv1_3),
+        ] {
+            assert_eq!(talk(client(&ca), server_config(&ca, &leaf, version)).unwrap(), want);
+            let stranger = testing::root("stranger");
+            assert!(talk(client(&stranger), server_config(&ca, &leaf, version)).is_err());
+        }
+    }
+
+    #[test]
+    fn a_pair_that_does_not_match_makes_no_configuration() {
+        let (a, b) = (testing::root("a"), testing::root("b"));
+        let error = client_config(&a.private_key(), [&b.certificate], &[a.certificate.clone()]).unwrap_err();
+        assert_eq!(error.reason(), "TlsNotConfigured");
+        assert_eq!(
+            error.to_string(),
+            format!("cannot configure TLS with leaf {}", b.certificate.fingerprint().short())
+        );
+    }
+}

@@ -3,6 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use x509_parser::asn1_rs::Any;
+use x509_parser::asn1_rs::Tag;
+use x509_parser::x509::AlgorithmIdentifier;
+
 /// The kind of a key that was found somewhere, in a file or in a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyKind {
@@ -83,6 +87,15 @@ impl KeyKind {
             other => other,
         };
         Self::Other { name: name.to_owned() }
+    }
+
+    /// By an AlgorithmIdentifier; `rsa_bits` is used for RSA only.
+    pub fn from_algorithm(algorithm: &AlgorithmIdentifier<'_>, rsa_bits: usize) -> Self {
+        // `as_oid` takes the bytes of any type for an OID, explicit curve parameters among them.
+        let is_named = |parameters: &&Any<'_>| parameters.tag() == Tag::Oid;
+        let curve = algorithm.parameters.as_ref().filter(is_named).and_then(|curve| curve.as_oid().ok());
+        let curve = curve.map(|oid| oid.to_id_string());
+        Self::from_oids(&algorithm.algorithm.to_id_string(), curve.as_deref(), rsa_bits)
     }
 
     fn from_curve(curve: Option<&str>) -> Self {

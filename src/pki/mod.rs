@@ -13,3 +13,5 @@ pub mod chain;
 pub mod stores;
 pub mod sign;
 pub mod io;
+#[cfg(test)]
+pub(crate) mod testing;

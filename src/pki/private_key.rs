@@ -123,13 +123,7 @@ impl PrivateKey {
     pub fn from_pkcs8_der(der: &[u8]) -> Result<Self, PrivateKeyError> {
         let malformed = || PrivateKeyError::Malformed { form: "PKCS#8" };
         let (algorithm, body) = split_pkcs8(der).ok_or_else(malformed)?;
-        let curve = algorithm.parameters.as_ref().and_then(|parameters| parameters.as_oid().ok());
-        let curve = curve.map(|oid| oid.to_id_string());
-        let kind = KeyKind::from_oids(
-            &algorithm.algorithm.to_id_string(),
-            curve.as_deref(),
-            rsa_bits(body).unwrap_or(0),
-        );
+        let kind = KeyKind::from_algorithm(&algorithm, rsa_bits(body).unwrap_or(0));
         let public_key = match &kind {
             KeyKind::Rsa { .. } if kind.is_weak() || !kind.is_served_by_kafka() => {
                 rsa_bits(body).map(|_| Vec::new()).ok_or_else(malformed)?
@@ -244,6 +238,9 @@ fn sec1_curve(der: &[u8]) -> Option<String> {
     let (rest, _key) = element(rest, Tag::OctetString)?;
     let (_rest, parameters) = Any::from_der(rest).ok()?;
     let (_rest, curve) = Any::from_der(parameters.data).ok()?;
+    if curve.tag() != Tag::Oid {
+        return None;
+    }
     Some(curve.as_oid().ok()?.to_id_string())
 }
 
@@ -264,4 +261,138 @@ fn load_ec(kind: &KeyKind, der: &[u8]) -> Option<EcdsaKeyPair> {
         KeyKind::Rsa { .. } | KeyKind::EcdsaOther { .. } | KeyKind::Other { .. } => return None,
     };
     EcdsaKeyPair::from_private_key_der(algorithm, der).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::pki::testing;
+
+    const P256_SEC1: &[u8] = include_bytes!("../../tests/fixtures/keys/p256.sec1.pem");
+    const RSA_PKCS1: &[u8] = include_bytes!("../../tests/fixtures/keys/rsa2048.pkcs1.pem");
+
+    fn fixture(name: &str) -> Vec<u8> {
+        std::fs::read(format!("{}/tests/fixtures/keys/{name}.pem", env!("CARGO_MANIFEST_DIR"))).unwrap()
+    }
+
+    #[test]
+    fn every_form_of_a_served_key_becomes_the_pkcs8_that_openssl_writes() {
+        let check = |name: &str, pkcs8: &str, kind: &str| {
+            let key = PrivateKey::from_pem(&fixture(name)).unwrap();
+            assert_eq!(key.to_pem().as_bytes(), fixture(pkcs8), "{name}");
+            assert_eq!(key.kind().to_string(), kind);
+            assert!(key.kind().is_served_by_kafka() && !key.public_key().is_empty());
+        };
+        check("p256.sec1", "p256.pkcs8", "ECDSA on P-256");
+        check("p256.pkcs8", "p256.pkcs8", "ECDSA on P-256");
+        check("rsa2048.pkcs1", "rsa2048.pkcs8", "RSA of 2048 bits");
+        check("rsa2048.pkcs8", "rsa2048.pkcs8", "RSA of 2048 bits");
+        for name in ["p384.sec1", "p521.sec1"] {
+            let key = PrivateKey::from_pem(&fixture(name)).unwrap();
+            let again = PrivateKey::from_pem(key.to_pem().as_bytes()).unwrap();
+            assert_eq!((again.kind(), again.public_key()), (key.kind(), key.public_key()));
+        }
+    }
+
+    #[test]
+    fn a_key_that_kafka_cannot_serve_is_read_and_named() {
+        let check = |name: &str, kind: &str, served, weak| {
+            let key = PrivateKey::from_pem(&fixture(name)).unwrap();
+            let found = (key.kind().to_string(), key.kind().is_served_by_kafka(), key.kind().is_weak());
+            assert_eq!(found, (kind.to_owned(), served, weak), "{name}");
+            assert!(key.public_key().is_empty());
+        };
+        check("ed25519.pkcs8", "Ed25519", false, false);
+        check("rsapss.pkcs8", "RSASSA-PSS", false, false);
+        check("dsa.pkcs8", "DSA", false, false);
+        check("secp256k1.pkcs8", "ECDSA on curve secp256k1", false, false);
+        check("p224.pkcs8", "ECDSA on curve P-224", false, true);
+        check("explicit.pkcs8", "ECDSA on curve given by explicit parameters", false, false);
+        check("rsa1024.pkcs8", "RSA of 1024 bits", true, true);
+    }
+
+    #[test]
+    fn what_is_no_key_for_a_node_has_its_own_sentence() {
+        let check = |pem: &[u8], reason, message: &str| {
+            let error = PrivateKey::from_pem(pem).unwrap_err();
+            assert_eq!((error.reason(), error.to_string().as_str()), (reason, message));
+        };
+        let encrypted = "the private key is encrypted; want it without a password, as cert-manager writes it";
+        check(&fixture("encrypted.pkcs8"), "KeyEncrypted", encrypted);
+        check(&fixture("encrypted.sec1"), "KeyEncrypted", encrypted);
+        let missing = "no private key in it; want one PEM block BEGIN PRIVATE KEY";
+        check(b"", "KeyMissing", missing);
+        check(b"\xff\xfe binary \0", "KeyMissing", missing);
+        let not_converted = "in a form that is not converted; want PKCS#8 of RSA or ECDSA";
+        let rsa = format!("the private key is RSA of 1024 bits, {not_converted}");
+        check(&fixture("rsa1024.pkcs1"), "KeyNotConverted", &rsa);
+        let curve = format!("the private key is ECDSA on curve P-224, {not_converted}");
+        check(&fixture("p224.sec1"), "KeyNotConverted", &curve);
+        check(&[P256_SEC1, RSA_PKCS1].concat(), "KeySeveral", "2 private keys in it; want one");
+        check(&P256_SEC1[..P256_SEC1.len() - 40], "KeyMalformed", "the private key cannot be parsed as PEM");
+        let label = |from: &str, to: &str| String::from_utf8(P256_SEC1.to_vec()).unwrap().replace(from, to);
+        check(
+            label("EC PRIVATE", "PRIVATE").as_bytes(),
+            "KeyMalformed",
+            "the private key cannot be parsed as PKCS#8",
+        );
+        check(
+            &vec![b'x'; PrivateKey::MAX_PEM_BYTES + 1],
+            "KeyTooLarge",
+            "key file of 1048577 bytes; want at most 1048576",
+        );
+    }
+
+    #[test]
+    fn a_key_matches_its_own_leaf_and_no_other() {
+        let (ca, other) = (testing::root("a"), testing::root("a"));
+        assert!(ca.private_key().matches(&ca.certificate));
+        assert!(!ca.private_key().matches(&other.certificate));
+        let rsa = PrivateKey::from_pem(RSA_PKCS1).unwrap();
+        assert!(!rsa.matches(&ca.certificate));
+    }
+
+    #[test]
+    fn a_key_is_never_printed() {
+        let key = PrivateKey::from_pem(P256_SEC1).unwrap();
+        assert_eq!(format!("{key} {key:?} {:?}", Some(&key)), "<redacted> <redacted> Some(<redacted>)");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(400))]
+
+        #[test]
+        fn no_bytes_make_it_panic(
+            which in 0..3usize,
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+            noise in prop::collection::vec(any::<u8>(), 0..300),
+        ) {
+            let mut pem = match which {
+                0 => P256_SEC1.to_vec(),
+                1 => RSA_PKCS1.to_vec(),
+                _ => noise.clone(),
+            };
+            for (index, byte) in changes.iter().filter(|_| which < 2) {
+                let at = index.index(pem.len());
+                pem[at] = *byte;
+            }
+            let _ = PrivateKey::from_pem(&pem);
+            let _ = PrivateKey::from_pkcs8_der(&noise);
+            // And the same below the PEM: any DER in a well-formed block.
+            let block = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(&noise));
+            let _ = PrivateKey::from_pem(block.as_bytes());
+        }
+
+        #[test]
+        fn no_changed_der_makes_it_panic(at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+            let mut der = PrivateKey::from_pem(P256_SEC1).unwrap().pkcs8_der().to_vec();
+            let at = at.index(der.len());
+            der[at] = byte;
+            let _ = PrivateKey::from_pkcs8_der(&der);
+            let _ = PrivateKey::from_sec1_der(&der);
+            let _ = PrivateKey::from_pkcs1_der(&der);
+        }
+    }
 }

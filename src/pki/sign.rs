@@ -281,3 +281,117 @@ fn read_back(made: &rcgen::Certificate) -> Result<Certificate, SignError> {
 fn rcgen_refused(source: rcgen::Error) -> SignError {
     SignError::Rcgen { source }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pki::key_kind::KeyAlgorithm;
+    use crate::pki::testing;
+
+    fn key(algorithm: KeyAlgorithm) -> PrivateKey {
+        crate::pki::io::generate(algorithm).unwrap()
+    }
+
+    fn ca(lifetime: Duration) -> Ca {
+        let serial = Serial::from_random([7; 16]);
+        Ca::self_signed("test CA", key(KeyAlgorithm::default()), serial, lifetime, testing::now()).unwrap()
+    }
+
+    fn sign(ca: &Ca, key: &PrivateKey, lifetime: Duration) -> Result<Certificate, SignError> {
+        let hosts: Vec<Host> =
+            ["kafka-0.kafka", "10.0.0.1"].iter().map(|host| host.parse().unwrap()).collect();
+        let public_key_info = public_key_info(key).unwrap();
+        let request = LeafRequest {
+            public_key_info: &public_key_info,
+            common_name: "demo-node",
+            hosts: &hosts,
+            lifetime,
+        };
+        ca.sign(&request, Serial::from_random([0xff; 16]), testing::now())
+    }
+
+    #[test]
+    fn a_leaf_is_what_was_asked_for_and_begins_five_minutes_ago() {
+        let ca = ca(testing::days(3650));
+        for algorithm in KeyAlgorithm::ALL
+            .into_iter()
+            .filter(|a| !matches!(a, KeyAlgorithm::Rsa3072 | KeyAlgorithm::Rsa4096))
+        {
+            let key = key(algorithm);
+            let leaf = sign(&ca, &key, testing::days(30)).unwrap();
+            assert!(key.matches(&leaf));
+            assert_eq!(*leaf.key_kind(), algorithm.kind());
+            assert_eq!((leaf.subject(), leaf.issuer()), ("CN=demo-node", "CN=test CA"));
+            assert_eq!(leaf.dns_names(), ["kafka-0.kafka"]);
+            assert_eq!(leaf.ip_addresses(), ["10.0.0.1".parse::<std::net::IpAddr>().unwrap()]);
+            assert_eq!(leaf.not_before(), testing::now() - Duration::from_secs(300));
+            assert_eq!(leaf.not_after(), testing::now() + testing::days(30));
+            assert_eq!((leaf.role(), leaf.allows_digital_signature()), (Role::Leaf, true));
+        }
+    }
+
+    #[test]
+    fn a_leaf_never_outlives_its_ca() {
+        let ca = ca(testing::days(10));
+        let leaf = sign(&ca, &key(KeyAlgorithm::default()), testing::days(30)).unwrap();
+        assert_eq!(leaf.not_after(), ca.certificate().not_after());
+    }
+
+    #[test]
+    fn a_ca_may_sign_leaves_and_no_further_ca() {
+        let ours = ca(testing::days(10));
+        let (_, x509) = x509_parser::parse_x509_certificate(ours.certificate().der()).unwrap();
+        let constraints = x509.basic_constraints().unwrap().unwrap();
+        assert_eq!((constraints.critical, constraints.value.ca), (true, true));
+        assert_eq!(constraints.value.path_len_constraint, Some(0));
+        let usage = x509.key_usage().unwrap().unwrap().value;
+        assert_eq!((usage.key_cert_sign(), usage.crl_sign(), usage.digital_signature()), (true, true, false));
+    }
+
+    #[test]
+    fn a_certificate_without_its_key_or_that_is_no_ca_is_no_ca() {
+        let root = testing::root("root");
+        let leaf = root.sign(testing::leaf_params("node", &["a"]));
+        let check = |certificate: &Certificate, key, reason, message: &str| {
+            let error = Ca::new(certificate.clone(), key).unwrap_err();
+            assert_eq!((error.reason(), error.to_string().as_str()), (reason, message));
+        };
+        let mismatch = "the key does not belong to the CA certificate \"CN=root\"";
+        check(&root.certificate, leaf.private_key(), "CaKeyMismatch", mismatch);
+        check(&leaf.certificate, leaf.private_key(), "CaIsNoCa", "\"CN=node\" is no CA certificate");
+    }
+
+    #[test]
+    fn a_ca_past_its_time_signs_nothing() {
+        let mut params = testing::ca_params("old");
+        params.not_after = testing::now().into();
+        let old = testing::Issued::self_signed(params, &rcgen::PKCS_ECDSA_P256_SHA256);
+        let old = Ca::new(old.certificate.clone(), old.private_key()).unwrap();
+        let error = sign(&old, &key(KeyAlgorithm::default()), testing::days(1)).unwrap_err();
+        assert_eq!(error.to_string(), "the CA \"CN=old\" has expired");
+    }
+
+    // DC=com, DC=acme: rcgen keeps one value per attribute type, so the issuer it writes is not the CA's subject.
+    #[test]
+    fn a_ca_whose_name_repeats_a_type_is_found_out_before_anybody_sees_its_leaf() {
+        let pem = include_bytes!("../../tests/fixtures/keys/repeated-dc-ca.pem");
+        let certificate = chain::parse_pem(pem).unwrap().remove(0);
+        assert_eq!(certificate.subject(), "CN=ca,DC=acme,DC=com");
+        let ca = Ca::new(certificate, PrivateKey::from_pem(pem).unwrap()).unwrap();
+        let error = sign(&ca, &key(KeyAlgorithm::default()), testing::days(1)).unwrap_err();
+        assert_eq!(error.reason(), "CertificateNotVerified");
+        assert!(
+            matches!(error, SignError::NotVerified { source: VerifyError::UnknownIssuer { .. }, .. }),
+            "{error:?}"
+        );
+    }
+
+    #[test]
+    fn a_serial_is_positive_and_always_as_long() {
+        for byte in [0, 0x7f, 0x80, 0xff] {
+            let Serial(bytes) = Serial::from_random([byte; 16]);
+            assert!((0x40..0x80).contains(&bytes[0]), "{bytes:?}");
+        }
+        assert_eq!(Serial::from_random([0xab; 16]).short(), "abababab");
+    }
+}

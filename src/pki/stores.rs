@@ -179,3 +179,66 @@ fn sorted<'a>(anchors: impl IntoIterator<Item = &'a Certificate>) -> Vec<&'a Cer
     anchors.dedup_by_key(|anchor| anchor.fingerprint());
     anchors
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pki::testing;
+
+    fn password() -> StorePassword {
+        StorePassword::new(Zeroizing::new("änderung-1".to_owned())).unwrap()
+    }
+
+    #[test]
+    fn a_keystore_gives_back_key_and_chain_in_both_forms() {
+        let root = testing::root("root");
+        let middle = root.sign(testing::ca_params("middle"));
+        let leaf = middle.sign(testing::leaf_params("node", &["a"]));
+        let chain = [leaf.certificate.clone(), middle.certificate.clone()];
+        let pem = keystore_pem(&leaf.private_key(), &chain);
+        let p12 = keystore_pkcs12(&leaf.private_key(), &chain, &password()).unwrap();
+        for (key, found) in
+            [read_keystore_pem(&pem).unwrap(), read_keystore_pkcs12(&p12, &password()).unwrap()]
+        {
+            assert_eq!(
+                (key.pkcs8_der(), found.as_slice()),
+                (leaf.private_key().pkcs8_der(), chain.as_slice())
+            );
+        }
+        let wrong = StorePassword::new(Zeroizing::new("änderung-2".to_owned())).unwrap();
+        assert!(read_keystore_pkcs12(&p12, &wrong).is_none());
+        assert!(read_keystore_pem(&p12).is_none() && read_keystore_pkcs12(&pem, &wrong).is_none());
+    }
+
+    #[test]
+    fn a_pem_keystore_is_the_key_first_and_then_the_chain_in_lines_of_64() {
+        let leaf = testing::root("node");
+        let pem = String::from_utf8(keystore_pem(&leaf.private_key(), [&leaf.certificate]).to_vec()).unwrap();
+        assert!(
+            pem.starts_with("-----BEGIN PRIVATE KEY-----\n") && pem.ends_with("-----END CERTIFICATE-----\n")
+        );
+        assert!(pem.lines().all(|line| !line.is_empty() && line.len() <= 64));
+    }
+
+    #[test]
+    fn a_truststore_has_each_anchor_once_and_the_order_given_does_not_matter() {
+        let [a, b, namesake] = ["a", "b", "a"].map(|name| testing::root(name).certificate);
+        let pem = truststore_pem([&b, &a, &namesake, &b]);
+        assert_eq!(pem, truststore_pem([&namesake, &b, &a]));
+        assert_eq!(chain::parse_pem(&pem).unwrap().len(), 3);
+        let p12 = truststore_pkcs12([&b, &a, &namesake, &b], &password()).unwrap();
+        let store = KeyStore::from_pkcs12(&p12, &password().0, Pkcs12ImportPolicy::Strict).unwrap();
+        let aliases: Vec<&String> = store.entries().map(|(alias, _)| alias).collect();
+        assert_eq!(aliases, ["kafka0", "kafka1", "kafka2"]);
+    }
+
+    #[test]
+    fn a_password_is_never_printed_and_a_short_one_is_refused() {
+        let error = StorePassword::new(Zeroizing::new("12345".to_owned())).unwrap_err();
+        assert_eq!(
+            (error.reason(), error.to_string().as_str()),
+            ("StorePasswordLength", "store password of 5 characters; want 6 to 1024")
+        );
+        assert_eq!(format!("{:?}", password()), "<redacted>");
+    }
+}

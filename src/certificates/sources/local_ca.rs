@@ -179,17 +179,17 @@ const CA_LIFETIME: Duration = Request::MAX_LIFETIME;
 const LOCK_WITHIN: Duration = Duration::from_secs(30);
 
 impl LocalCa {
-    /// The folder's parent must be there; the folder itself is made with the CA.
+    /// The folder and those above it are made with the CA.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self { folder: folder.into() }
     }
 
     /// The CA, made where there is none. At most one process at a time is beyond the lock.
     fn load_or_make(&self, now: SystemTime) -> Result<LoadedCa, LocalCaError> {
-        if !self.folder.exists() {
-            let step = Step::CreateDir { path: self.folder.clone(), mode: 0o700 };
-            disk::io::apply([&step]).map_err(|source| LocalCaError::Disk { source })?;
-        }
+        let missing = disk::io::missing(&self.folder).into_iter();
+        let mode = |path: &PathBuf| if *path == self.folder { 0o700 } else { 0o755 };
+        let steps: Vec<Step> = missing.map(|path| Step::CreateDir { mode: mode(&path), path }).collect();
+        disk::io::apply(&steps).map_err(|source| LocalCaError::Disk { source })?;
         let _lock = self.lock()?;
         let Some(loaded) = self.load()? else {
             return self.make(now);
