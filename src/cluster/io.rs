@@ -19,6 +19,9 @@ pub struct ReadError {
     source: io::Error,
 }
 
+/// What was read; it may hold a password, so it is wiped on drop.
+pub type Bytes = Zeroizing<Vec<u8>>;
+
 impl ReadError {
     /// The word for logs, Events and metrics.
     pub fn reason(&self) -> &'static str {
@@ -27,7 +30,7 @@ impl ReadError {
 }
 
 /// The whole file, or one byte more than the largest settings file: enough to be told that it is too large.
-pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, ReadError> {
+pub fn read(path: &Path) -> Result<Bytes, ReadError> {
     let read = || {
         let mut bytes = Zeroizing::new(Vec::new());
         let mut file = File::open(path)?;
@@ -43,7 +46,7 @@ pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, ReadError> {
 
 /// The files of a folder by name, hidden ones left out (a ConfigMap mount keeps `..data` there); none when there is
 /// no such folder.
-pub fn read_folder(folder: &Path) -> Result<Vec<(PathBuf, Zeroizing<Vec<u8>>)>, ReadError> {
+pub fn read_folder(folder: &Path) -> Result<Vec<(PathBuf, Bytes)>, ReadError> {
     let at = |source| ReadError { path: folder.to_owned(), source };
     let entries = match std::fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

@@ -55,24 +55,7 @@ impl Listener {
             wrong.push(("for", message));
         }
         let protocol = listener.security_protocol;
-        if protocol.has_sasl() && listener.sasl_mechanisms.is_empty() {
-            wrong.push((
-                "saslMechanisms",
-                format!("listener {name} is {protocol}; want at least one mechanism"),
-            ));
-        }
-        if !protocol.has_sasl() && !listener.sasl_mechanisms.is_empty() {
-            wrong.push(("saslMechanisms", format!("listener {name} is {protocol}, which has no SASL")));
-        }
-        let scram =
-            |one: &SaslMechanism| matches!(one, SaslMechanism::ScramSha256 | SaslMechanism::ScramSha512);
-        if controllers && listener.sasl_mechanisms.iter().any(scram) {
-            // SCRAM credentials are records of the metadata log, which nobody can read before controllers have met.
-            wrong.push((
-                "saslMechanisms",
-                format!("listener {name} is for controllers, which cannot use SCRAM"),
-            ));
-        }
+        wrong.extend(sasl(listener, &name).map(|message| ("saslMechanisms", message)));
         if !protocol.has_tls() && listener.client_auth.is_some() {
             wrong.push(("clientAuth", format!("listener {name} is {protocol}, which has no certificates")));
         }
@@ -127,6 +110,23 @@ impl Listener {
     /// `listener.name.<name in small letters>.<key>` (ListenerName.configPrefix; the match is case-sensitive).
     pub fn key(&self, key: &str) -> String {
         format!("listener.name.{}.{key}", self.name.to_lowercase())
+    }
+}
+
+/// What is wrong with a listener's SASL mechanisms.
+fn sasl(listener: &settings::Listener, name: &str) -> Option<String> {
+    let protocol = listener.security_protocol;
+    let mechanisms = &listener.sasl_mechanisms;
+    let scram = |one: &SaslMechanism| matches!(one, SaslMechanism::ScramSha256 | SaslMechanism::ScramSha512);
+    if protocol.has_sasl() && mechanisms.is_empty() {
+        Some(format!("listener {name} is {protocol}; want at least one mechanism"))
+    } else if !protocol.has_sasl() && !mechanisms.is_empty() {
+        Some(format!("listener {name} is {protocol}, which has no SASL"))
+    } else if listener.serves.contains(&Peer::Controllers) && mechanisms.iter().any(scram) {
+        // SCRAM credentials are records of the metadata log, which nobody can read before controllers have met.
+        Some(format!("listener {name} is for controllers, which cannot use SCRAM"))
+    } else {
+        None
     }
 }
 

@@ -56,11 +56,8 @@ pub fn needed(inputs: &Inputs) -> Vec<&Certificate> {
     let Inputs { cluster, node, .. } = inputs;
     let mut needed: Vec<&Certificate> = Vec::new();
     for listener in cluster.listeners_of(node).chain(cluster.controller_listener()) {
-        if let Some(certificate) = cluster.certificate(listener) {
-            if !needed.iter().any(|one| one.name == certificate.name) {
-                needed.push(certificate);
-            }
-        }
+        let certificate = cluster.certificate(listener);
+        needed.extend(certificate.filter(|one| needed.iter().all(|other| other.name != one.name)));
     }
     needed
 }
