@@ -354,3 +354,150 @@ fn parse_optional(pem: &[u8], path: &Path) -> Result<Vec<Certificate>, LocalCaEr
         parsed => parsed.map_err(|source| LocalCaError::Certificates { path: path.to_owned(), source }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::pki::certificate::Usage;
+    use crate::pki::testing;
+
+    fn request() -> Request {
+        let hosts = ["kafka-0.kafka", "10.0.0.1"].map(|host| host.parse().unwrap());
+        Request::new("demo-node", hosts, KeyAlgorithm::default(), testing::days(30)).unwrap()
+    }
+
+    fn fetch(source: &LocalCa) -> Bundle {
+        source.fetch(&request(), testing::now()).unwrap()
+    }
+
+    fn refusal(source: &LocalCa) -> (&'static str, Remedy) {
+        let error = source.fetch(&request(), testing::now()).unwrap_err();
+        (error.reason(), error.remedy())
+    }
+
+    fn write(path: PathBuf, content: &str) {
+        disk::io::apply([&Step::replace(path, content, 0o644)]).unwrap();
+    }
+
+    fn set_aside(path: &Path) {
+        fs::rename(path, path.with_extension("aside")).unwrap();
+    }
+
+    #[test]
+    fn the_first_use_makes_a_ca_and_the_next_ones_use_it() {
+        let home = tempfile::tempdir().unwrap();
+        let source = LocalCa::new(home.path().join("ca"));
+        assert_eq!(source.trusted(&request()).unwrap(), None);
+        let (first, second) = (fetch(&source), fetch(&source));
+        assert_eq!(first.anchors(), second.anchors());
+        assert_eq!(source.trusted(&request()).unwrap().unwrap(), first.anchors());
+        assert_ne!(first.key().public_key(), second.key().public_key());
+        for bundle in [&first, &second] {
+            for usage in [Usage::ServerAuth, Usage::ClientAuth] {
+                chain::verify(bundle.leaf(), &[], bundle.anchors(), testing::now(), Some(usage)).unwrap();
+            }
+            assert!(bundle.key().matches(bundle.leaf()));
+            assert_eq!(bundle.leaf().subject(), "CN=demo-node");
+        }
+        let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        let (certificate, key) = source.paths();
+        assert_eq!((mode(home.path().join("ca")), mode(certificate), mode(key)), (0o700, 0o644, 0o600));
+        assert_eq!(fs::read_dir(home.path().join("ca")).unwrap().count(), 2);
+        let ca = &first.anchors()[0];
+        assert!(ca.subject().starts_with("CN=kraftlet CA "), "{}", ca.subject());
+        assert_eq!(ca.not_after(), testing::now() + testing::days(3650));
+    }
+
+    #[test]
+    fn many_that_begin_at_once_make_one_ca() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("ca");
+        let anchors: Vec<Vec<Certificate>> = thread::scope(|scope| {
+            let begin = || fetch(&LocalCa::new(&folder)).anchors().to_vec();
+            let running: Vec<_> = (0..12).map(|_| scope.spawn(begin)).collect();
+            running.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        assert!(anchors.iter().all(|found| found.len() == 1 && *found == anchors[0]));
+    }
+
+    #[test]
+    fn a_crash_before_the_copy_heals_and_leaves_of_before_stay_trusted() {
+        let home = tempfile::tempdir().unwrap();
+        let source = LocalCa::new(home.path().join("ca"));
+        let before = fetch(&source);
+        let (certificate, _) = source.paths();
+        let copy = fs::read(&certificate).unwrap();
+        set_aside(&certificate);
+        write(home.path().join("ca/ca.key.tmp"), "half a k");
+        assert_eq!(fetch(&source).anchors(), before.anchors());
+        assert_eq!(fs::read(&certificate).unwrap(), copy);
+    }
+
+    #[test]
+    fn what_is_half_there_is_refused_and_never_replaced() {
+        let home = tempfile::tempdir().unwrap();
+        let source = LocalCa::new(home.path());
+        fetch(&source);
+        let (certificate, key) = source.paths();
+        let (whole_certificate, whole_key) =
+            (fs::read_to_string(&certificate).unwrap(), fs::read_to_string(&key).unwrap());
+        let key_alone = whole_key.split_inclusive("-----END PRIVATE KEY-----\n").next().unwrap();
+
+        set_aside(&key);
+        assert_eq!(refusal(&source), ("CaKeyMissing", Remedy::ChangeSomething));
+        assert_eq!(fs::read_to_string(&certificate).unwrap(), whole_certificate);
+        assert!(!key.exists());
+
+        set_aside(&certificate);
+        write(key.clone(), key_alone);
+        assert_eq!(refusal(&source), ("CaCertificateMissing", Remedy::ChangeSomething));
+        assert!(!certificate.exists());
+
+        write(key.clone(), &whole_key);
+        write(certificate.clone(), &stores::certificate_pem(&testing::root("other").certificate));
+        assert_eq!(refusal(&source), ("CaFilesDiffer", Remedy::ChangeSomething));
+
+        write(key.clone(), key_alone);
+        assert_eq!(refusal(&source), ("CaKeyMismatch", Remedy::ChangeSomething));
+
+        write(key.clone(), &whole_key[..100]);
+        assert_eq!(refusal(&source), ("KeyMalformed", Remedy::ChangeSomething));
+        write(key.clone(), "");
+        assert_eq!(refusal(&source), ("CertificateFileEmpty", Remedy::TryAgain));
+    }
+
+    #[test]
+    fn somebodys_own_ca_is_used_with_all_of_its_anchors() {
+        let home = tempfile::tempdir().unwrap();
+        let root = testing::root("their root");
+        let middle = root.sign(testing::ca_params("their CA"));
+        let both = [&middle, &root].map(|issued| stores::certificate_pem(&issued.certificate)).concat();
+        write(home.path().join("ca.crt"), &both);
+        write(home.path().join("ca.key"), &middle.key_pair.serialize_pem());
+        let bundle = fetch(&LocalCa::new(home.path()));
+        assert_eq!(bundle.leaf().issuer(), "CN=their CA");
+        assert_eq!(bundle.anchors(), [middle.certificate, root.certificate]);
+    }
+
+    #[test]
+    fn a_leaf_that_is_no_ca_signs_nothing() {
+        let home = tempfile::tempdir().unwrap();
+        let leaf = testing::root("ca").sign(testing::leaf_params("node", &["a"]));
+        write(home.path().join("ca.crt"), &stores::certificate_pem(&leaf.certificate));
+        write(home.path().join("ca.key"), &leaf.key_pair.serialize_pem());
+        assert_eq!(refusal(&LocalCa::new(home.path())), ("CaIsNoCa", Remedy::ChangeSomething));
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_named() {
+        let error = LocalCa::new("/nowhere/at/all").fetch(&request(), testing::now()).unwrap_err();
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        let found = (error.to_string(), cause);
+        assert_eq!(
+            found,
+            ("the new CA cannot be stored".to_owned(), "cannot create directory /nowhere/at/all".to_owned())
+        );
+    }
+}
