@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use crate::certificates::bundle::Bundle;
+use crate::certificates::finding::Severity;
 use crate::certificates::preflight;
 use crate::certificates::preflight::Requirements;
-use crate::certificates::preflight::Severity;
 use crate::certificates::renew_point::RenewPoint;
 use crate::certificates::request::Request;
 use crate::disk::step::Step;

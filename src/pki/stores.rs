@@ -38,7 +38,9 @@ pub enum StoreError {
         length: usize,
     },
     /// Java derives a PBES2 key from printable ASCII only (`getSecretKey failed: Password is not ASCII`).
-    #[error("store password with a character that is not printable ASCII; want letters, digits and punctuation")]
+    #[error(
+        "store password with a character that is not printable ASCII; want letters, digits and punctuation"
+    )]
     PasswordCharacters,
     /// The PKCS12 writer refused the key or a certificate.
     #[error("cannot encode the {store} as PKCS12")]

@@ -42,6 +42,7 @@ use crate::pki::stores;
 #[derive(Debug, Clone)]
 pub struct LocalCa {
     folder: PathBuf,
+    lock_within: Duration,
 }
 
 /// A CA that cannot be used or made.
@@ -57,10 +58,12 @@ pub enum LocalCaError {
         source: io::Error,
     },
     /// Somebody else holds the lock, much longer than it takes to make a CA.
-    #[error("the CA folder {} has been locked by another process for {} s", folder.display(), LOCK_WITHIN.as_secs())]
+    #[error("the CA folder {} has been locked by another process for {} s", folder.display(), waited.as_secs())]
     Busy {
         /// The folder.
         folder: PathBuf,
+        /// How long we waited.
+        waited: Duration,
     },
     /// A certificate without its key: not ours to replace.
     #[error("{} is there and {} is not; want both, or neither for a new CA", certificate.display(), key.display())]
@@ -181,7 +184,7 @@ const LOCK_WITHIN: Duration = Duration::from_secs(30);
 impl LocalCa {
     /// The folder's parent must be there; the folder itself is made with the CA.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into() }
+        Self { folder: folder.into(), lock_within: LOCK_WITHIN }
     }
 
     /// The CA, made where there is none. At most one process at a time is beyond the lock.
@@ -207,13 +210,15 @@ impl LocalCa {
         let (sender, receiver) = mpsc::channel();
         // A thread of its own, because waiting for a lock has no deadline. If it comes too late, nobody listens and
         // the handle is dropped with the lock.
-        thread::spawn(move || {
+        let wait = move || {
             let locked = fs::File::open(&folder).and_then(|folder| folder.lock().map(|()| folder));
             let _ = sender.send(locked);
-        });
-        match receiver.recv_timeout(LOCK_WITHIN) {
-            Ok(locked) => locked.map_err(|source| LocalCaError::Lock { folder: self.folder.clone(), source }),
-            Err(_) => Err(LocalCaError::Busy { folder: self.folder.clone() }),
+        };
+        let not_locked = |source| LocalCaError::Lock { folder: self.folder.clone(), source };
+        thread::Builder::new().spawn(wait).map_err(not_locked)?;
+        match receiver.recv_timeout(self.lock_within) {
+            Ok(locked) => locked.map_err(not_locked),
+            Err(_) => Err(LocalCaError::Busy { folder: self.folder.clone(), waited: self.lock_within }),
         }
     }
 
@@ -488,6 +493,16 @@ mod tests {
         write(home.path().join("ca.crt"), &stores::certificate_pem(&leaf.certificate));
         write(home.path().join("ca.key"), &leaf.key_pair.serialize_pem());
         assert_eq!(refusal(&LocalCa::new(home.path())), ("CaIsNoCa", Remedy::ChangeSomething));
+    }
+
+    #[test]
+    fn a_folder_that_somebody_holds_locked_is_reported_and_left_alone() {
+        let home = tempfile::tempdir().unwrap();
+        let held = fs::File::open(home.path()).unwrap();
+        held.lock().unwrap();
+        let source = LocalCa { folder: home.path().to_owned(), lock_within: Duration::ZERO };
+        assert_eq!(refusal(&source), ("CaFolderBusy", Remedy::TryAgain));
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
     }
 
     #[test]
