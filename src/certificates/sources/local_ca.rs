@@ -90,12 +90,12 @@ pub enum LocalCaError {
         key: PathBuf,
     },
     /// A file cannot be read.
-    #[error("{} {source}", path.display())]
+    #[error("{} {problem}", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// Why not.
-        source: FileError,
+        /// What is wrong with it, told in this sentence.
+        problem: FileError,
     },
     /// `ca.key` holds no key.
     #[error("{} holds no usable key", path.display())]
@@ -134,7 +134,7 @@ pub enum LocalCaError {
         source: PkiError,
     },
     /// The CA cannot be stored.
-    #[error("the new CA cannot be stored")]
+    #[error("the CA cannot be stored")]
     Disk {
         /// The step that was refused.
         #[source]
@@ -151,7 +151,7 @@ impl LocalCaError {
             Self::KeyMissing { .. } => "CaKeyMissing",
             Self::CertificateMissing { .. } => "CaCertificateMissing",
             Self::Differ { .. } => "CaFilesDiffer",
-            Self::File { source, .. } => source.reason(),
+            Self::File { problem, .. } => problem.reason(),
             Self::Key { source, .. } => source.reason(),
             Self::Certificates { source, .. } => source.reason(),
             Self::Sign { source, .. } => source.reason(),
@@ -163,7 +163,7 @@ impl LocalCaError {
     fn remedy(&self) -> Remedy {
         match self {
             Self::Busy { .. } | Self::Pki { .. } | Self::Disk { .. } => Remedy::TryAgain,
-            Self::File { source, .. } => source.remedy(),
+            Self::File { problem, .. } => problem.remedy(),
             Self::Lock { .. }
             | Self::KeyMissing { .. }
             | Self::CertificateMissing { .. }
@@ -232,7 +232,7 @@ impl LocalCa {
             Err(FileError::Missing) => {
                 return Err(LocalCaError::KeyMissing { certificate: certificate_path, key: key_path });
             }
-            Err(source) => return Err(LocalCaError::File { path: key_path, source }),
+            Err(problem) => return Err(LocalCaError::File { path: key_path, problem }),
         };
         let key = PrivateKey::from_pem(&secret)
             .map_err(|source| LocalCaError::Key { path: key_path.clone(), source })?;
@@ -349,7 +349,7 @@ fn optional_certificates(path: &Path) -> Result<Vec<Certificate>, LocalCaError> 
             chain::parse_pem(&bytes).map_err(refused)
         }
         Err(FileError::Missing) => Ok(Vec::new()),
-        Err(source) => Err(LocalCaError::File { path: path.to_owned(), source }),
+        Err(problem) => Err(LocalCaError::File { path: path.to_owned(), problem }),
     }
 }
 
@@ -512,7 +512,7 @@ mod tests {
         let found = (error.to_string(), cause);
         assert_eq!(
             found,
-            ("the new CA cannot be stored".to_owned(), "cannot create directory /nowhere/at/all".to_owned())
+            ("the CA cannot be stored".to_owned(), "cannot create directory /nowhere/at/all".to_owned())
         );
     }
 }
