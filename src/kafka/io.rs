@@ -46,6 +46,12 @@ pub struct Tls {
 /// A question without an answer.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
+    /// The address is none.
+    #[error("{address:?} is no address; want host:port, an IPv6 address in brackets")]
+    InvalidAddress {
+        /// What we were given.
+        address: String,
+    },
     /// The name does not exist.
     #[error("{address} does not resolve")]
     NoSuchName {
@@ -161,6 +167,7 @@ impl AskError {
     /// The word for logs, Events and metrics.
     pub fn reason(&self) -> &'static str {
         match self {
+            Self::InvalidAddress { .. } => "InvalidAddress",
             Self::NoSuchName { .. } => "PeerNameUnknown",
             Self::Resolver { .. } => "ResolverFailed",
             Self::NobodyListens { .. } | Self::ConnectTimedOut { .. } => "PeerUnreachable",
@@ -178,7 +185,8 @@ impl AskError {
     pub fn nobody_there(&self) -> bool {
         match self {
             Self::NoSuchName { .. } | Self::NobodyListens { .. } | Self::ConnectTimedOut { .. } => true,
-            Self::Resolver { .. }
+            Self::InvalidAddress { .. }
+            | Self::Resolver { .. }
             | Self::Connect { .. }
             | Self::AnswerTimedOut { .. }
             | Self::Tls { .. }
@@ -246,7 +254,11 @@ fn draw<T>(from_random: fn([u8; 16]) -> Option<T>) -> Result<T, RandomError> {
 }
 
 async fn connect(address: &str) -> Result<TcpStream, AskError> {
-    let resolved: Vec<SocketAddr> = match tokio::net::lookup_host(address).await {
+    let invalid = || AskError::InvalidAddress { address: address.to_owned() };
+    let (host, port) = address.rsplit_once(':').ok_or_else(invalid)?;
+    let port: u16 = port.parse().map_err(|_| invalid())?;
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let resolved: Vec<SocketAddr> = match tokio::net::lookup_host((bare, port)).await {
         Ok(addresses) => addresses.collect(),
         Err(source) => return Err(unresolved(address, source)),
     };
@@ -268,15 +280,23 @@ async fn connect(address: &str) -> Result<TcpStream, AskError> {
     })
 }
 
-/// The resolver's codes do not survive the standard library, only their text does: "try again" in glibc's and musl's
-/// words. A name server that is down says nothing about who is there.
+/// What `getaddrinfo` says when it is certain: EAI_NONAME and EAI_NODATA, in glibc's and in musl's words. The codes do
+/// not survive the standard library, only their text does.
+const NO_SUCH_NAME: [&str; 4] = [
+    "Name or service not known",
+    "No address associated with hostname",
+    "Name does not resolve",
+    "Name has no usable address",
+];
+
+/// Only the known words count: a name server that is down says nothing about who is there.
 fn unresolved(address: &str, source: io::Error) -> AskError {
     let address = address.to_owned();
     let text = source.to_string();
-    if text.contains("Temporary failure") || text.contains("Try again") || source.raw_os_error().is_some() {
-        AskError::Resolver { address, source }
-    } else {
+    if NO_SUCH_NAME.iter().any(|words| text.contains(words)) {
         AskError::NoSuchName { address, source }
+    } else {
+        AskError::Resolver { address, source }
     }
 }
 
@@ -332,5 +352,29 @@ fn interrupted(address: &str, source: io::Error) -> AskError {
         AskError::Tls { address, source }
     } else {
         AskError::Ended { address, source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_name_that_is_certainly_unknown_is_nobody() {
+        for (text, want) in [
+            ("failed to lookup address information: Name or service not known", true),
+            ("failed to lookup address information: Name does not resolve", true),
+            ("failed to lookup address information: Temporary failure in name resolution", false),
+            ("failed to lookup address information: Try again", false),
+            ("failed to lookup address information: System error", false),
+        ] {
+            let error = unresolved("kafka-1.kafka:9093", io::Error::other(text));
+            assert_eq!(error.nobody_there(), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_are_not_random_end_the_drawing() {
+        assert!(draw(|_| None::<ClusterId>).is_err());
     }
 }

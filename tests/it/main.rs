@@ -1,0 +1,6 @@
+//! Everything that is tested from outside the crate, in one binary: it links once.
+
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod ask;
