@@ -4,3 +4,5 @@
 mod golden;
 #[cfg(test)]
 mod ask;
+#[cfg(test)]
+mod storage;
