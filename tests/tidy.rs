@@ -72,10 +72,11 @@ fn sources() -> Vec<Source> {
 /// The modules a `mod` list names, in its order.
 fn listed(file: &Path) -> Vec<String> {
     let text = fs::read_to_string(file).unwrap_or_default();
-    let modules = text
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("pub ").unwrap_or(line.trim()).strip_prefix("mod "));
-    modules.filter_map(|rest| rest.strip_suffix(';').map(str::to_owned)).collect()
+    let names = text.lines().filter_map(|line| {
+        let (visibility, name) = line.trim().strip_suffix(';')?.split_once("mod ")?;
+        ["", "pub ", "pub(crate) "].contains(&visibility).then(|| name.to_owned())
+    });
+    names.collect()
 }
 
 /// For every module its place in the total order: rooms as lib.rs lists them, files as their mod.rs lists them.
