@@ -90,3 +90,13 @@ java_class_path() {
     fi
     printf '%s:%s/*' "$classes" "$libs"
 }
+
+# Builds the binary that is shipped: static, so that it runs in an image of its own. Sets RELEASE_BINARY.
+build_release() {
+    local target=x86_64-unknown-linux-gnu
+    [[ "$(uname -m)" == x86_64 ]] || target=aarch64-unknown-linux-gnu
+    # shellcheck disable=SC2034  # read by the scripts that source this file
+    RELEASE_BINARY="${CARGO_TARGET_DIR:-$REPO_DIR/target}/$target/release/kraftlet"
+    RUSTFLAGS="-C target-feature=+crt-static" cargo build --quiet --locked --release --target "$target" \
+        --manifest-path "$REPO_DIR/Cargo.toml"
+}

@@ -1,4 +1,66 @@
 //! kraftlet: the agent beside every Kafka pod.
+//!
+//! # What it does today
+//!
+//! `kraftlet init` runs before Kafka, in the same pod. From one settings file and the pod's name it works out which
+//! node this is, writes `server.properties`, formats the KRaft directories as Kafka's own storage tool would, and
+//! puts a certificate in place that has been checked against everything Kafka will want of it. `kraftlet explain`
+//! shows all of that without doing it. There is no JVM in it, and no shell.
+//!
+//! # The pod
+//!
+//! ```text
+//!  settings (ConfigMap)   POD_NAME …   certificate (mounted, or the local CA)
+//!            \               |            /
+//!             +------- kraftlet init ----+
+//!             |              |            \
+//!   server.properties   log directories   tls/<certificate>/{keystore,truststore}
+//!   client.properties   (meta.properties,
+//!   secrets.properties   checkpoints)
+//!             \              |            /
+//!              +---------- Kafka --------+
+//! ```
+//!
+//! # Rooms
+//!
+//! Each folder is a room, named after a noun of the job. A room uses only rooms listed above it, and a file only
+//! files listed above it, so a reader who starts at the top never meets a word that has not been explained.
+//! `tests/tidy.rs` holds that.
+//!
+//! | room | what it is about |
+//! |---|---|
+//! | [`disk`] | files that survive a crash: a change is a step, said before it is done |
+//! | [`pki`] | keys, certificates, chains, stores, signing |
+//! | [`kafka`] | what Kafka reads and says, to the byte: ids, versions, properties, records, checkpoints, one question |
+//! | [`pod`] | a pod's name, ordinal and facts |
+//! | [`cluster`] | the settings file, the cluster it describes, and each node's properties with their origins |
+//! | [`storage`] | directories as found, against what they have to be: steps, or refusals |
+//! | [`certificates`] | where certificates come from, what is checked before one is installed, what stays |
+//! | [`commands`] | one file for each subcommand: drives, decides nothing |
+//!
+//! # Look, plan, do
+//!
+//! Whatever touches the world (clock, disk, network, environment, randomness) is in a room's `io.rs`, in
+//! `certificates/sources/` or in `commands/`. Everything else takes bytes and times and gives values: it is tested by
+//! the thousand and cannot fail at night for reasons of the night. So each command looks first, then plans without
+//! touching anything, and then does what the plan says:
+//!
+//! 1. *Look*: settings, pod, directories, certificate source; where an empty controller disk would be formatted, also
+//!    the other controllers.
+//! 2. *Plan*: every refusal at once, or a list of [`disk::step::Step`]. A refusal has written nothing.
+//! 3. *Do*: [`disk::io::apply`], each step on the disk before the next begins. No step deletes, every step may be
+//!    repeated, and `meta.properties` comes last in its directory; so a run that is killed at any instant is
+//!    completed by the next.
+//!
+//! # What must stay true
+//!
+//! 1. Equal inputs give equal bytes, but for random ids and the time of formatting.
+//! 2. A directory of another node or cluster is never written to. Nothing is ever deleted.
+//! 3. An empty disk of a controller is not formatted while committed metadata could be lost by it
+//!    ([`storage::empty_disk`] has the argument).
+//! 4. Passwords and keys are never printed, never in `server.properties`, never on a command line; keystore and chain
+//!    are one file, replaced by a rename.
+//! 5. An unknown value from outside is an error, never a default; every length from outside has a bound.
 
 pub mod disk;
 pub mod pki;

@@ -1,1 +1,12 @@
-//! The room `commands`.
+//! The command line: one file for each subcommand, which drives and decides nothing.
+
+pub mod failure;
+pub mod inputs;
+pub mod certificates;
+pub mod storage;
+pub mod init;
+pub mod explain;
+pub mod new_cluster;
+pub mod command_line;
+
+pub use command_line::main;

@@ -9,7 +9,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 
-use nix::fcntl::OFlag;
+use nix::errno::Errno;
+use nix::fcntl::Flock;
+use nix::fcntl::FlockArg;
+use nix::libc::O_NOFOLLOW;
 
 use crate::disk::step::Step;
 
@@ -52,6 +55,28 @@ pub fn apply<'a>(steps: impl IntoIterator<Item = &'a Step>) -> Result<(), DiskEr
     Ok(())
 }
 
+/// The directories down to `path` that do not exist yet, outermost first: what [`Step::CreateDir`] has to make.
+pub fn missing(path: &Path) -> Vec<PathBuf> {
+    let mut missing: Vec<PathBuf> = path
+        .ancestors()
+        .take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists())
+        .map(PathBuf::from)
+        .collect();
+    missing.reverse();
+    missing
+}
+
+/// Keeps other runs of the same kind out of `dir` until the value is dropped; the kernel lets go when the process
+/// ends, however it ends. `None` when somebody else is in.
+pub fn lock(dir: &Path) -> Result<Option<Flock<fs::File>>, DiskError> {
+    let file = fs::File::open(dir).map_err(at("open", dir))?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(Some(lock)),
+        Err((_, Errno::EWOULDBLOCK)) => Ok(None),
+        Err((_, error)) => Err(at("lock", dir)(error.into())),
+    }
+}
+
 fn create_dir(path: &Path, mode: u32) -> Result<(), DiskError> {
     match fs::DirBuilder::new().mode(mode).create(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
@@ -66,12 +91,10 @@ fn create_dir(path: &Path, mode: u32) -> Result<(), DiskError> {
 fn replace_file(path: &Path, temporary: &Path, bytes: &[u8], mode: u32) -> Result<(), DiskError> {
     // A read-only temporary file of a run that was killed cannot be opened for writing by anyone but root: it was
     // made in the place of the same file by the same rule, so writing a fresh one over it loses nothing.
-    // Where it is a link, its target is somebody else's file, and that is not emptied.
-    let open = || {
-        let mut options = fs::OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(mode | 0o200);
-        options.custom_flags(OFlag::O_NOFOLLOW.bits()).open(temporary)
-    };
+    // Nobody leads us elsewhere by a symbolic link of the temporary file's name.
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(mode | 0o200).custom_flags(O_NOFOLLOW);
+    let open = || options.open(temporary);
     let mut file = match open() {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied && temporary.is_file() => {
             fs::set_permissions(temporary, fs::Permissions::from_mode(mode | 0o200))
@@ -138,14 +161,23 @@ mod tests {
     }
 
     #[test]
-    fn a_temporary_file_that_is_a_link_is_an_error_and_its_target_is_not_touched() {
+    fn one_at_a_time_is_in_a_locked_directory() {
         let root = tempfile::tempdir().unwrap();
-        apply([&Step::replace(root.path().join("precious"), "content", 0o644)]).unwrap();
-        std::os::unix::fs::symlink("precious", root.path().join("a.tmp")).unwrap();
-        let error = apply([&Step::replace(root.path().join("a"), "whole", 0o400)]).unwrap_err();
-        assert!(error.to_string().ends_with("/a.tmp"), "{error}");
-        assert_eq!(fs::read(root.path().join("precious")).unwrap(), b"content");
-        assert!(!root.path().join("a").exists());
+        let first = lock(root.path()).unwrap();
+        assert!(first.is_some());
+        assert!(lock(root.path()).unwrap().is_none());
+        drop(first);
+        assert!(lock(root.path()).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_link_in_the_way_is_not_followed() {
+        let root = tempfile::tempdir().unwrap();
+        let target = root.path().join("target");
+        apply([&Step::replace(&target, "mine", 0o644)]).unwrap();
+        std::os::unix::fs::symlink(&target, root.path().join("a.tmp")).unwrap();
+        assert!(apply([&Step::replace(root.path().join("a"), "other", 0o644)]).is_err());
+        assert_eq!(fs::read(&target).unwrap(), b"mine");
     }
 
     #[test]

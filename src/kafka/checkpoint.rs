@@ -99,7 +99,8 @@ pub fn encode_bootstrap_checkpoint(records: &[MetadataRecord], now_ms: i64) -> V
 /// The content of the first snapshot.
 ///
 /// Legacy (3.9 to 4.3): `kraft_version` 1, the voters and no records. From 4.4: the records always; `kraft_version`
-/// and voters where the quorum is dynamic. A `kraft_version` of 0 is not recorded, as Kafka does not.
+/// and voters where the quorum is dynamic. A `kraft_version` of 0 is not recorded, and
+/// neither are voters without one: that is a static quorum, which has its voters in the settings.
 ///
 /// The voters may come in any order.
 pub fn encode_first_snapshot(
@@ -160,8 +161,8 @@ fn encode(controls: &[ControlRecord], records: &[MetadataRecord], now_ms: i64) -
 }
 
 /// The order in which the real tool writes voters: that of a `java.util.HashMap` copied from another, which
-/// `VoterSet.fromMap` does. No reader depends on it; equal bytes do. The sizes are those of JDK 9 to 18; newer
-/// ones make smaller copies (JDK-8281631), which only shows where ids straddle a power of two.
+/// `VoterSet.fromMap` does. No reader depends on it; equal bytes do. The sizes are those of JDK 17; from 19 on
+/// copies are smaller (JDK-8281631), which only shows where ids straddle a power of two.
 fn in_kafkas_order(voters: &[Voter]) -> Vec<Voter> {
     // A map is resized when it is more than three quarters full, and begins with 16 buckets.
     let first_buckets = (voters.len() * 4).div_ceil(3).next_power_of_two().max(16) as u32;
@@ -321,33 +322,33 @@ mod tests {
             }
             shapes
         };
-        use BatchKind::Control;
-        use BatchKind::Data;
+        const CONTROL: BatchKind = BatchKind::Control;
+        const DATA: BatchKind = BatchKind::Data;
         for (bytes, want, kraft_version, has_voters, has_records) in [
             (
                 encode_bootstrap_checkpoint(&records, 5),
-                vec![(0, Control, 1), (1, Data, 2), (3, Control, 1)],
+                vec![(0, CONTROL, 1), (1, DATA, 2), (3, CONTROL, 1)],
                 None,
                 false,
                 true,
             ),
             (
                 encode_first_snapshot(Some(1), Some(&voters), &[], 5),
-                vec![(0, Control, 3), (3, Control, 1)],
+                vec![(0, CONTROL, 3), (3, CONTROL, 1)],
                 Some(1),
                 true,
                 false,
             ),
             (
                 encode_first_snapshot(Some(1), None, &records, 5),
-                vec![(0, Control, 2), (2, Data, 2), (4, Control, 1)],
+                vec![(0, CONTROL, 2), (2, DATA, 2), (4, CONTROL, 1)],
                 Some(1),
                 false,
                 true,
             ),
             (
                 encode_first_snapshot(Some(0), None, &records, 5),
-                vec![(0, Control, 1), (1, Data, 2), (3, Control, 1)],
+                vec![(0, CONTROL, 1), (1, DATA, 2), (3, CONTROL, 1)],
                 None,
                 false,
                 true,

@@ -40,6 +40,8 @@ const FEATURES: &[Feature] = &[
 
 /// The features in the order of the bootstrap records: `metadata.version` first, then alphabetically, and only
 /// those above level 0 (`BootstrapMetadata.fromVersions`).
+///
+/// The caller has made sure with [`KafkaVersion::check`] that the two go together.
 pub fn feature_levels(kafka: KafkaVersion, metadata: MetadataVersion) -> Vec<FeatureLevel> {
     let mut levels = vec![FeatureLevel { name: "metadata.version", level: metadata.level() }];
     for feature in FEATURES {

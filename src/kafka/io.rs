@@ -175,8 +175,7 @@ impl AskError {
             Self::Tls { .. } | Self::WantsTls { .. } => "PeerRefusesTls",
             Self::AnswerTimedOut { .. } | Self::Ended { .. } => "PeerDoesNotAnswer",
             Self::TooLong { .. } | Self::NotAsked { .. } => "PeerAnswerUnreadable",
-            Self::Response { source: ResponseError::Refused { .. }, .. } => "PeerRefuses",
-            Self::Response { .. } => "PeerAnswerUnreadable",
+            Self::Response { source, .. } => source.reason(),
         }
     }
 

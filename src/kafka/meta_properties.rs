@@ -140,6 +140,8 @@ fn java_escaped(value: &str) -> String {
 mod tests {
     use std::time::Duration;
 
+    use proptest::prelude::*;
+
     use super::*;
 
     const KAFKAS: &str = "#\n#Sun Nov 22 10:31:03 UTC 2026\nnode.id=1\ndirectory.id=JEXY6aqzQY-32P5TStzaFg\n\
@@ -189,6 +191,27 @@ mod tests {
         ] {
             let got = MetaProperties::decode(text.as_bytes());
             assert_eq!(got.map_or_else(|error| format!("{error:?}"), |_| "ok".to_owned()), want, "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_is_decoded(
+            cluster_id in "[^\\x00]*", id in 0..=i32::MAX, directory_id in any::<Option<[u8; 16]>>(), at in 0..u32::MAX,
+        ) {
+            let node_id = id.try_into().unwrap();
+            let directory_id = directory_id.map(Uuid::from_bytes);
+            let written = MetaProperties { cluster_id, node_id, directory_id };
+            let bytes = written.encode(SystemTime::UNIX_EPOCH + Duration::from_secs(at.into()));
+            prop_assert_eq!(MetaProperties::decode(&bytes), Ok(written));
+        }
+
+        #[test]
+        fn no_changed_bytes_are_a_panic(at in 0..KAFKAS.len(), to in any::<u8>(), end in 0..KAFKAS.len()) {
+            let mut bytes = KAFKAS.as_bytes().to_vec();
+            bytes[at] = to;
+            bytes.truncate(end.max(at));
+            let _ = MetaProperties::decode(&bytes);
         }
     }
 }

@@ -95,6 +95,16 @@ pub enum RecordError {
     },
 }
 
+impl RecordError {
+    /// The word for logs, Events and metrics.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Wire(_) | Self::Field { .. } => "MetadataRecordDamaged",
+            Self::Unknown { .. } => "MetadataRecordFromNewerKafka",
+        }
+    }
+}
+
 /// `AbstractApiMessageSerde` puts this in front of each data record.
 const FRAME_VERSION: u32 = 1;
 

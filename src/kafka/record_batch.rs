@@ -78,6 +78,17 @@ pub enum BatchError {
     Record(#[from] WireError),
 }
 
+impl BatchError {
+    /// The word for logs, Events and metrics.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Truncated { .. } => "RecordBatchTruncated",
+            Self::Checksum { .. } | Self::Field { .. } | Self::Record(_) => "RecordBatchDamaged",
+            Self::Unknown { .. } => "RecordBatchFromNewerKafka",
+        }
+    }
+}
+
 /// Base offset and length: what precedes the bytes that the length counts.
 const PREFIX: usize = 12;
 /// Where the version of the format stands.

@@ -68,6 +68,18 @@ pub enum ResponseError {
     NoMetadataPartition,
 }
 
+impl ResponseError {
+    /// The word for logs, Events and metrics.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Refused { .. } => "PeerRefuses",
+            Self::Wire(_) | Self::Correlation { .. } | Self::Field { .. } | Self::NoMetadataPartition => {
+                "PeerAnswerUnreadable"
+            }
+        }
+    }
+}
+
 impl ErrorCode {
     /// No error.
     pub const NONE: Self = Self(0);
@@ -185,6 +197,7 @@ mod tests {
     use kafka_protocol::protocol::Decodable;
     use kafka_protocol::protocol::Encodable;
     use kafka_protocol::protocol::StrBytes;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -232,6 +245,18 @@ mod tests {
             (80, 0..=0, None),
         ] {
             assert_eq!(versions.best(api_key, ours), want, "{api_key}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_are_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), at in 0usize..60, to in any::<u8>()) {
+            let _ = decode_api_versions(&bytes, 5);
+            let mut changed = response(0);
+            if let Some(byte) = changed.get_mut(at) {
+                *byte = to;
+            }
+            let _ = decode_api_versions(&changed, 5);
         }
     }
 

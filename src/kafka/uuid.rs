@@ -14,7 +14,7 @@ use base64::engine::GeneralPurpose;
 use base64::engine::GeneralPurposeConfig;
 
 /// Kafka's `Uuid`: any 16 bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Uuid([u8; 16]);
 
 /// The id of one log directory, never one of Kafka's reserved values
@@ -88,7 +88,7 @@ const WELL_KNOWN: &[(&str, &str)] = &[
     ("ciWo7IWazngRchmPES6q5A", "Confluent's Docker documentation"),
     // apache/kafka, config/kraft/README.md up to 3.9 (what `random-uuid` "prints"), and countless tutorials since.
     ("xtzWWN4bTjitpL3kfd9s5g", "Apache Kafka's KRaft README"),
-    // docker-compose files of Debezium and apache/kafka tutorials.
+    // Found in docker-compose files of many repositories, with the images of Apache, Confluent and Debezium.
     ("q1Sh-9_ISia_zwGINzRvyQ", "many published docker-compose files"),
     // bitnami/containers, bitnami/kafka/README.md and docker-compose-cluster.yml.
     ("abcdefghijklmnopqrstuv", "Bitnami's docker-compose files"),
@@ -176,6 +176,13 @@ impl FromStr for Uuid {
 impl fmt::Display for Uuid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&BASE64.encode(self.0))
+    }
+}
+
+/// The text: sixteen numbers tell nobody anything.
+impl fmt::Debug for Uuid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Uuid({self})")
     }
 }
 

@@ -115,6 +115,12 @@ impl MetadataVersion {
         self.0
     }
 
+    /// Whether a UserScramCredentialRecord may be among the bootstrap records: from 3.5-IV2 on
+    /// (`MetadataVersion.isScramSupported`, KIP-900).
+    pub const fn supports_scram(self) -> bool {
+        self.0 >= 11
+    }
+
     /// The version of a level in a FeatureLevelRecord, or `None` where this program does not know it.
     pub fn from_level(level: i16) -> Option<Self> {
         RELEASES.iter().any(|&(_, _, first, last)| (first..=last).contains(&level)).then_some(Self(level))
@@ -274,6 +280,15 @@ mod tests {
         }
         assert_eq!(MetadataVersion::from_level(3), None);
         assert_eq!(MetadataVersion::from_level(34), None);
+    }
+
+    #[test]
+    fn scram_users_may_be_formatted_from_3_5_on() {
+        for (text, want) in
+            [("3.4", false), ("3.5-IV1", false), ("3.5-IV2", true), ("3.5", true), ("4.4", true)]
+        {
+            assert_eq!(text.parse::<MetadataVersion>().unwrap().supports_scram(), want, "{text}");
+        }
     }
 
     #[test]

@@ -31,6 +31,16 @@ pub enum WireError {
     Trailing(usize),
 }
 
+impl WireError {
+    /// The word for logs, Events and metrics.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Truncated { .. } => "BytesMissing",
+            Self::VarintTooLong | Self::NoLength | Self::NotUtf8 | Self::Trailing(_) => "BytesUnreadable",
+        }
+    }
+}
+
 /// Reads values off the front of a slice.
 #[derive(Debug, Clone)]
 pub struct Reader<'a> {

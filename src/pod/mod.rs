@@ -1,1 +1,5 @@
-//! The room `pod`.
+//! Who this pod is: its name, its ordinal, and what Kubernetes says of it.
+
+pub mod name;
+pub mod facts;
+pub mod io;

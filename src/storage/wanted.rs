@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::path::PathBuf;
 
+use crate::cluster::pool::ProcessRoles;
 use crate::kafka::metadata_records::MetadataRecord;
 use crate::kafka::metadata_records::Voter;
 use crate::kafka::node_id::NodeId;
@@ -17,7 +18,7 @@ pub struct Wanted {
     /// The cluster it belongs to.
     pub cluster_id: ClusterId,
     /// `process.roles`.
-    pub roles: Roles,
+    pub roles: ProcessRoles,
     /// The release that will read the directories; it decides the layout.
     pub kafka_version: KafkaVersion,
     /// The data records a new cluster begins with: feature levels, then SCRAM credentials.
@@ -30,17 +31,6 @@ pub struct Wanted {
     pub quorum: Quorum,
     /// Whether the cluster holds records yet.
     pub cluster: Cluster,
-}
-
-/// `process.roles`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Roles {
-    /// `broker`
-    Broker,
-    /// `controller`
-    Controller,
-    /// `broker,controller`
-    Combined,
 }
 
 /// How the controllers find their voters.
@@ -79,18 +69,6 @@ pub enum Cluster {
     Formed,
     /// It has formed, and a person accepts, for this node by name, that committed records may be lost.
     FormedAndLossAccepted,
-}
-
-impl Roles {
-    /// Whether the node votes, or may.
-    pub fn is_controller(self) -> bool {
-        matches!(self, Self::Controller | Self::Combined)
-    }
-
-    /// Whether the node stores topics.
-    pub fn is_broker(self) -> bool {
-        matches!(self, Self::Broker | Self::Combined)
-    }
 }
 
 impl Wanted {

@@ -6,12 +6,12 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
+use kraftlet::cluster::pool::ProcessRoles as Roles;
 use kraftlet::disk;
 use kraftlet::disk::step::Step;
 use kraftlet::storage::plan::Fate;
 use kraftlet::storage::wanted::InitialVoters;
 use kraftlet::storage::wanted::Quorum;
-use kraftlet::storage::wanted::Roles;
 use kraftlet::storage::wanted::Wanted;
 
 use crate::storage::Ids;

@@ -6,13 +6,13 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
+use kraftlet::cluster::pool::ProcessRoles as Roles;
 use kraftlet::kafka::checkpoint::BOOTSTRAP_CHECKPOINT;
 use kraftlet::kafka::checkpoint::FIRST_SNAPSHOT;
 use kraftlet::kafka::checkpoint::METADATA_PARTITION;
 use kraftlet::kafka::checkpoint::decode_checkpoint;
 use kraftlet::storage::wanted::InitialVoters;
 use kraftlet::storage::wanted::Quorum;
-use kraftlet::storage::wanted::Roles;
 use kraftlet::storage::wanted::Wanted;
 
 use crate::storage::formatted;

@@ -16,6 +16,7 @@ use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
+use kraftlet::cluster::pool::ProcessRoles as Roles;
 use kraftlet::disk;
 use kraftlet::kafka::checkpoint::decode_checkpoint;
 use kraftlet::kafka::describe_quorum::QuorumInfo;
@@ -36,7 +37,6 @@ use kraftlet::storage::refusal::Refusal;
 use kraftlet::storage::wanted::Cluster;
 use kraftlet::storage::wanted::InitialVoters;
 use kraftlet::storage::wanted::Quorum;
-use kraftlet::storage::wanted::Roles;
 use kraftlet::storage::wanted::Wanted;
 
 /// Directory ids that are all different, also between runs.

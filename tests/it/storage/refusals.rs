@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use kraftlet::cluster::pool::ProcessRoles as Roles;
 use kraftlet::kafka::checkpoint::encode_bootstrap_checkpoint;
 use kraftlet::kafka::checkpoint::encode_first_snapshot;
 use kraftlet::storage::controller::needs_asking;
@@ -19,7 +20,6 @@ use kraftlet::storage::refusal::Refusal;
 use kraftlet::storage::wanted::Cluster;
 use kraftlet::storage::wanted::InitialVoters;
 use kraftlet::storage::wanted::Quorum;
-use kraftlet::storage::wanted::Roles;
 use kraftlet::storage::wanted::Wanted;
 
 use crate::storage::Ids;

@@ -1,0 +1,269 @@
+import java.io.ByteArrayInputStream;
+import java.io.FileInputStream;
+import java.io.InputStream;
+import java.net.InetSocketAddress;
+import java.net.Socket;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.KeyFactory;
+import java.security.KeyStore;
+import java.security.MessageDigest;
+import java.security.PrivateKey;
+import java.security.cert.Certificate;
+import java.security.cert.CertificateFactory;
+import java.security.cert.X509Certificate;
+import java.security.spec.PKCS8EncodedKeySpec;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Base64;
+import java.util.Collection;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Properties;
+import java.util.Set;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+
+import javax.net.ssl.KeyManagerFactory;
+import javax.net.ssl.SSLContext;
+import javax.net.ssl.SSLParameters;
+import javax.net.ssl.SSLSocket;
+import javax.net.ssl.TrustManagerFactory;
+
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.AdminClientConfig;
+import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.admin.QuorumInfo;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerConfig;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.clients.producer.RecordMetadata;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.serialization.StringDeserializer;
+import org.apache.kafka.common.serialization.StringSerializer;
+
+/**
+ * What the demo asks a running cluster. Kafka's own console tools are not published for every release, so this is
+ * compiled against each.
+ *
+ * <pre>
+ * ClusterClient CLIENT_PROPERTIES wait BROKERS SECONDS     until that many brokers are registered and unfenced
+ * ClusterClient CLIENT_PROPERTIES round-trip TOPIC RECORDS create, produce, consume, compare
+ * ClusterClient CLIENT_PROPERTIES quorum                   leader, voters, observers and high watermark
+ * ClusterClient CLIENT_PROPERTIES leaf HOST:PORT...        the leaf that each address serves, host name verified
+ * </pre>
+ *
+ * Results are lines of fields divided by tabs. Exit code 1: the cluster did not do what was asked; 64: wrong usage.
+ */
+public final class ClusterClient {
+    private static final int PARTITIONS = 3;
+    private static final Duration CONSUME_AT_MOST = Duration.ofSeconds(30);
+    private static final int CONNECT_TIMEOUT_MS = 5_000;
+
+    public static void main(String[] args) throws Exception {
+        String command = args.length < 2 ? "" : args[1];
+        int code;
+        if (command.equals("wait") && args.length == 4) {
+            code = waitForBrokers(load(args[0]), Integer.parseInt(args[2]), Integer.parseInt(args[3]));
+        } else if (command.equals("round-trip") && args.length == 4) {
+            code = roundTrip(load(args[0]), args[2], Integer.parseInt(args[3]));
+        } else if (command.equals("quorum") && args.length == 2) {
+            code = quorum(load(args[0]));
+        } else if (command.equals("leaf") && args.length > 2) {
+            code = leaves(load(args[0]), Arrays.asList(args).subList(2, args.length));
+        } else {
+            System.err.println("usage: ClusterClient CLIENT_PROPERTIES wait|round-trip|quorum|leaf ...");
+            code = 64;
+        }
+        System.exit(code);
+    }
+
+    private static Properties load(String path) throws Exception {
+        Properties properties = new Properties();
+        try (InputStream in = new FileInputStream(path)) {
+            properties.load(in);
+        }
+        return properties;
+    }
+
+    /** Two seconds for each question, so that one that no node answers does not use up the deadline. */
+    private static int waitForBrokers(Properties properties, int brokers, int seconds) throws Exception {
+        properties.put(AdminClientConfig.DEFAULT_API_TIMEOUT_MS_CONFIG, "2000");
+        properties.put(AdminClientConfig.REQUEST_TIMEOUT_MS_CONFIG, "2000");
+        properties.put(AdminClientConfig.RECONNECT_BACKOFF_MAX_MS_CONFIG, "200");
+        long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(seconds);
+        String last = "nothing was answered";
+        try (Admin admin = Admin.create(properties)) {
+            while (System.nanoTime() < deadline) {
+                try {
+                    int found = admin.describeCluster().nodes().get().size();
+                    if (found >= brokers) {
+                        System.out.println("brokers\t" + found);
+                        return 0;
+                    }
+                    last = found + " brokers are registered";
+                } catch (ExecutionException failed) {
+                    last = String.valueOf(failed.getCause());
+                }
+                Thread.sleep(200);
+            }
+        }
+        System.err.println("no answer with " + brokers + " brokers within " + seconds + " s; the last was: " + last);
+        return 1;
+    }
+
+    private static int roundTrip(Properties properties, String topic, int records) throws Exception {
+        short replicas;
+        try (Admin admin = Admin.create(properties)) {
+            replicas = (short) Math.min(3, admin.describeCluster().nodes().get(30, TimeUnit.SECONDS).size());
+            NewTopic wanted = new NewTopic(topic, PARTITIONS, replicas)
+                .configs(Map.of("min.insync.replicas", String.valueOf(Math.max(1, replicas - 1))));
+            admin.createTopics(List.of(wanted)).all().get(30, TimeUnit.SECONDS);
+        }
+        List<String> sent = IntStream.range(0, records).mapToObj(i -> "record " + i).collect(Collectors.toList());
+        produce(properties, topic, sent);
+        List<String> received = consume(properties, topic, records);
+        System.out.println("topic\t" + topic + "\nreplication_factor\t" + replicas);
+        System.out.println("produced\t" + sent.size() + "\nconsumed\t" + received.size());
+        Set<String> distinct = new HashSet<>(received);
+        if (received.size() != sent.size() || !distinct.equals(new HashSet<>(sent))) {
+            System.err.println("what was consumed is not what was produced");
+            return 1;
+        }
+        return 0;
+    }
+
+    private static void produce(Properties base, String topic, List<String> values) throws Exception {
+        Properties properties = new Properties();
+        properties.putAll(base);
+        properties.put(ProducerConfig.ACKS_CONFIG, "all");
+        properties.put(ProducerConfig.ENABLE_IDEMPOTENCE_CONFIG, "true");
+        StringSerializer serializer = new StringSerializer();
+        try (KafkaProducer<String, String> producer = new KafkaProducer<>(properties, serializer, serializer)) {
+            List<Future<RecordMetadata>> acknowledgements = new ArrayList<>();
+            for (String value : values) {
+                acknowledgements.add(producer.send(new ProducerRecord<>(topic, value, value)));
+            }
+            for (Future<RecordMetadata> acknowledgement : acknowledgements) {
+                acknowledgement.get(30, TimeUnit.SECONDS);
+            }
+        }
+    }
+
+    /** Reads every partition by name: without a group there is no offsets topic to wait for. */
+    private static List<String> consume(Properties properties, String topic, int records) {
+        StringDeserializer deserializer = new StringDeserializer();
+        List<TopicPartition> partitions =
+            IntStream.range(0, PARTITIONS).mapToObj(i -> new TopicPartition(topic, i)).collect(Collectors.toList());
+        List<String> received = new ArrayList<>();
+        try (KafkaConsumer<String, String> consumer = new KafkaConsumer<>(properties, deserializer, deserializer)) {
+            consumer.assign(partitions);
+            consumer.seekToBeginning(partitions);
+            long deadline = System.nanoTime() + CONSUME_AT_MOST.toNanos();
+            while (received.size() < records && System.nanoTime() < deadline) {
+                for (ConsumerRecord<String, String> record : consumer.poll(Duration.ofMillis(500))) {
+                    received.add(record.value());
+                }
+            }
+        }
+        return received;
+    }
+
+    private static int quorum(Properties properties) throws Exception {
+        try (Admin admin = Admin.create(properties)) {
+            QuorumInfo info = admin.describeMetadataQuorum().quorumInfo().get(30, TimeUnit.SECONDS);
+            System.out.println("leader\t" + info.leaderId());
+            System.out.println("epoch\t" + info.leaderEpoch());
+            System.out.println("high_watermark\t" + info.highWatermark());
+            for (QuorumInfo.ReplicaState voter : info.voters()) {
+                System.out.println("voter\t" + voter.replicaId() + "\t" + voter.logEndOffset());
+            }
+            for (QuorumInfo.ReplicaState observer : info.observers()) {
+                System.out.println("observer\t" + observer.replicaId() + "\t" + observer.logEndOffset());
+            }
+            return 0;
+        } catch (ExecutionException | TimeoutException failed) {
+            System.err.println("the quorum did not answer: " + failed);
+            return 1;
+        }
+    }
+
+    /** Handshakes with the client's own key and trust, as a client of Kafka does, and names what was served. */
+    private static int leaves(Properties properties, List<String> addresses) throws Exception {
+        SSLContext context = context(properties);
+        for (String address : addresses) {
+            int colon = address.lastIndexOf(':');
+            String host = address.substring(0, colon);
+            int port = Integer.parseInt(address.substring(colon + 1));
+            try (Socket socket = new Socket()) {
+                socket.connect(new InetSocketAddress(host, port), CONNECT_TIMEOUT_MS);
+                socket.setSoTimeout(CONNECT_TIMEOUT_MS);
+                SSLSocket named = (SSLSocket) context.getSocketFactory().createSocket(socket, host, port, true);
+                SSLParameters parameters = named.getSSLParameters();
+                parameters.setEndpointIdentificationAlgorithm("HTTPS");
+                named.setSSLParameters(parameters);
+                named.startHandshake();
+                X509Certificate leaf = (X509Certificate) named.getSession().getPeerCertificates()[0];
+                System.out.println(String.join("\t", "leaf", address, fingerprint(leaf),
+                    leaf.getNotAfter().toInstant().toString(), leaf.getSubjectX500Principal().getName()));
+            } catch (java.io.IOException failed) {
+                System.err.println("no verified handshake with " + address + ": " + failed.getMessage());
+                return 1;
+            }
+        }
+        return 0;
+    }
+
+    private static String fingerprint(X509Certificate leaf) throws Exception {
+        byte[] digest = MessageDigest.getInstance("SHA-256").digest(leaf.getEncoded());
+        return IntStream.range(0, digest.length).mapToObj(i -> String.format("%02x", digest[i])).collect(Collectors.joining());
+    }
+
+    private static SSLContext context(Properties properties) throws Exception {
+        String own = Files.readString(Path.of(properties.getProperty("ssl.keystore.location")));
+        String trusted = Files.readString(Path.of(properties.getProperty("ssl.truststore.location")));
+        List<Certificate> chain = new ArrayList<>(certificates(own));
+        KeyStore keys = KeyStore.getInstance("PKCS12");
+        keys.load(null, null);
+        keys.setKeyEntry("own", privateKey(own, chain.get(0)), new char[0], chain.toArray(new Certificate[0]));
+        KeyManagerFactory keyManagers = KeyManagerFactory.getInstance(KeyManagerFactory.getDefaultAlgorithm());
+        keyManagers.init(keys, new char[0]);
+        KeyStore anchors = KeyStore.getInstance("PKCS12");
+        anchors.load(null, null);
+        for (Certificate anchor : certificates(trusted)) {
+            anchors.setCertificateEntry("anchor-" + anchors.size(), anchor);
+        }
+        TrustManagerFactory trust = TrustManagerFactory.getInstance(TrustManagerFactory.getDefaultAlgorithm());
+        trust.init(anchors);
+        SSLContext context = SSLContext.getInstance("TLS");
+        context.init(keyManagers.getKeyManagers(), trust.getTrustManagers(), null);
+        return context;
+    }
+
+    private static Collection<? extends Certificate> certificates(String pem) throws Exception {
+        StringBuilder blocks = new StringBuilder();
+        String end = "-----END CERTIFICATE-----";
+        for (int from = pem.indexOf("-----BEGIN CERTIFICATE-----"); from >= 0;
+                from = pem.indexOf("-----BEGIN CERTIFICATE-----", from + 1)) {
+            blocks.append(pem, from, pem.indexOf(end, from) + end.length()).append('\n');
+        }
+        return CertificateFactory.getInstance("X.509")
+            .generateCertificates(new ByteArrayInputStream(blocks.toString().getBytes(StandardCharsets.US_ASCII)));
+    }
+
+    private static PrivateKey privateKey(String pem, Certificate leaf) throws Exception {
+        String begin = "-----BEGIN PRIVATE KEY-----";
+        int from = pem.indexOf(begin) + begin.length();
+        byte[] der = Base64.getMimeDecoder().decode(pem.substring(from, pem.indexOf("-----END PRIVATE KEY-----")));
+        return KeyFactory.getInstance(leaf.getPublicKey().getAlgorithm()).generatePrivate(new PKCS8EncodedKeySpec(der));
+    }
+}

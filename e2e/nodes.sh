@@ -1,0 +1,242 @@
+# shellcheck shell=bash
+# The nodes of the demo: prepared by kraftlet, run by Java, watched and stopped. Source it after lib.sh.
+#
+# Uses KAFKA, MODE, QUORUM, KRAFTLET, CLASS_PATH, FOLDER and CLIENT_PROPERTIES of demo.sh; sets PODS and BROKERS.
+
+PODS=()
+BROKERS=()
+declare -A PID_OF=()
+
+# Small JVMs that are ready soon: six of them share two cores, and none lives long enough for the second compiler. A
+# broker's log cleaner alone takes 128 MB by default, so 256 MB are too few.
+JVM=(-Xmx512m -Xms64m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData)
+
+# The settings of a cluster on one machine, as kraftlet proposes them.
+make_settings() {
+    "$KRAFTLET" new-cluster --name demo --local "$FOLDER" --kafka-version "$KAFKA" --mode "$MODE" --quorum "$QUORUM" \
+        >"$FOLDER/cluster.yaml" || die 2 "kraftlet new-cluster refused"
+    if [[ "$MODE" == combined ]]; then
+        BROKERS=(demo-0 demo-1 demo-2)
+        PODS=("${BROKERS[@]}")
+    else
+        BROKERS=(demo-broker-0 demo-broker-1 demo-broker-2)
+        PODS=(demo-controller-0 demo-controller-1 demo-controller-2 "${BROKERS[@]}")
+    fi
+}
+
+# What the init container of each pod does.
+init_pods() {
+    local pod started ended
+    for pod in "${PODS[@]}"; do
+        started="$(date +%s%N)"
+        POD_NAME="$pod" POD_NAMESPACE=default "$KRAFTLET" init --settings "$FOLDER/cluster.yaml" >"$FOLDER/$pod.init.log" 2>&1 || {
+            tail -n 20 "$FOLDER/$pod.init.log" >&2
+            die 2 "kraftlet init refused $pod"
+        }
+        ended="$(date +%s%N)"
+        say "kraftlet init $pod: $(((ended - started) / 1000000)) ms"
+    done
+}
+
+# The value of a key in a node's server.properties.
+setting() {
+    sed -n "s/^$2=//p" "$FOLDER/pods/$1/run/server.properties" | tail -n 1
+}
+
+# A hosts file for the JVMs, so that neither /etc/hosts nor a name server is touched. A JVM that has one asks nothing
+# else, so this machine's own name and localhost are in it too.
+write_hosts() {
+    local pod names address number=0
+    printf '127.0.0.1 localhost %s\n' "$(uname -n)" >"$FOLDER/hosts"
+    for pod in "${PODS[@]}"; do
+        number=$((number + 1))
+        address="$(hosts_of "$pod" | grep -E -m 1 '^127\.' || printf '127.0.77.%s' "$number")"
+        names="$(hosts_of "$pod" | grep -v -E '^[0-9.]*$|^localhost$' | sort -u | tr '\n' ' ' || true)"
+        if [[ -n "$names" ]]; then
+            printf '%s %s\n' "$address" "$names" >>"$FOLDER/hosts"
+        fi
+    done
+}
+
+# Every host by which a node listens or is known, one a line.
+hosts_of() {
+    local id
+    id="$(setting "$1" node.id)"
+    {
+        setting "$1" listeners | tr ',' '\n' | sed 's#.*://##'
+        setting "$1" advertised.listeners | tr ',' '\n' | sed 's#.*://##'
+        setting "$1" controller.quorum.voters | tr ',' '\n' | sed -n "s#^$id@##p"
+    } | sed 's#:[0-9]*$##'
+}
+
+start_nodes() {
+    local pod
+    for pod in "${PODS[@]}"; do
+        java "${JVM[@]}" "$(kafka_logging "$KAFKA")" "-Djdk.net.hosts.file=$FOLDER/hosts" "-Dkafka.logs.dir=$FOLDER/pods/$pod" \
+            -cp "$CLASS_PATH" kafka.Kafka "$FOLDER/pods/$pod/run/server.properties" >"$FOLDER/$pod.log" 2>&1 </dev/null &
+        PID_OF[$pod]=$!
+    done
+    say "started ${#PODS[@]} Kafka processes"
+}
+
+# Runs our client with its arguments.
+client() {
+    java "${JVM[@]}" "$(client_logging)" "-Djdk.net.hosts.file=$FOLDER/hosts" -cp "$CLASS_PATH" \
+        ClusterClient "$CLIENT_PROPERTIES" "$@"
+}
+
+# The client's own warnings (a broker that is not up yet) belong to nobody's screen.
+client_logging() {
+    case "$KAFKA" in
+        3.*) printf -- '-Dlog4j.configuration=file:%s/java/log4j-quiet.properties' "$E2E_DIR" ;;
+        *) printf -- '-Dlog4j2.level=OFF' ;;
+    esac
+}
+
+# Runs a command in the background with a spinner (a plain line where there is no terminal). Its standard output goes
+# to the file named in OUTPUT. Ends the demo if the command does not succeed or a node dies meanwhile.
+await() {
+    local text="$1" working frame=0 frames='|/-+' started=$SECONDS code=0
+    shift
+    OUTPUT="$FOLDER/client.out"
+    "$@" >"$OUTPUT" 2>"$FOLDER/client.err" &
+    working=$!
+    [[ -t 2 ]] || say "$text ..."
+    while kill -0 "$working" 2>/dev/null; do
+        if [[ -t 2 ]]; then
+            frame=$(((frame + 1) % 4))
+            printf '\r\033[36m%s\033[0m %s (%s s) ' "${frames:frame:1}" "$text" "$((SECONDS - started))" >&2
+        fi
+        if ! all_alive; then
+            kill "$working" 2>/dev/null || true
+            wait "$working" 2>/dev/null || true
+            break
+        fi
+        sleep 0.2
+    done
+    [[ ! -t 2 ]] || printf '\r\033[K' >&2
+    wait "$working" || code=$?
+    if ((code != 0)); then
+        show_failure "$text"
+    fi
+    say "$text: done after $((SECONDS - started)) s"
+}
+
+all_alive() {
+    local pod
+    for pod in "${PODS[@]}"; do
+        kill -0 "${PID_OF[$pod]}" 2>/dev/null || return 1
+    done
+}
+
+# The last lines of the log of each node that ended, or of all where none did, and the end of the demo.
+show_failure() {
+    local pod dead=()
+    # shellcheck disable=SC2034  # read when demo.sh cleans up: the logs are wanted now
+    KEEP=yes
+    tail -n 5 "$FOLDER/client.err" >&2 || true
+    for pod in "${PODS[@]}"; do
+        kill -0 "${PID_OF[$pod]}" 2>/dev/null || dead+=("$pod")
+    done
+    for pod in "${dead[@]}"; do
+        say "--- $pod ended; the last errors in $FOLDER/$pod.log"
+        grep -v -E '^\[.*\] (INFO|WARN) |^[[:space:]]+at ' "$FOLDER/$pod.log" | tail -n 15 | cut -c1-400 >&2 || true
+    done
+    ((${#dead[@]} > 0)) || for pod in "${PODS[@]}"; do
+        say "--- $pod is alive; its last warnings in $FOLDER/$pod.log"
+        grep -E '^\[.*\] (WARN|ERROR|FATAL) ' "$FOLDER/$pod.log" | tail -n 5 | cut -c1-400 >&2 || true
+    done
+    die 1 "$1: did not succeed"
+}
+
+show_lines() {
+    sed 's/\t/: /' "$1"
+}
+
+# One row for each node, with the leaf that each of its listeners really served.
+show_table() {
+    local pod rows=() id addresses
+    mapfile -t addresses < <(all_addresses)
+    await "shaking hands with every listener" client leaf "${addresses[@]}"
+    rows+=("NODE|ID|ROLES|LISTENERS|LEAF|NOT AFTER|LEADER")
+    for pod in "${PODS[@]}"; do
+        id="$(setting "$pod" node.id)"
+        rows+=("$pod|$id|$(setting "$pod" process.roles)|$(listener_names "$pod")|$(served "$pod")|$([[ "$id" != "$LEADER" ]] || printf 'leader')")
+    done
+    print_columns "${rows[@]}"
+}
+
+listener_names() {
+    setting "$1" listeners | tr ',' '\n' | sed 's#://.*:#:#' | paste -s -d ' '
+}
+
+# HOST:PORT of every listener of a node: the name it is known by, with the port it listens on.
+addresses_of() {
+    local name
+    name="$(hosts_of "$1" | grep -v -E '^[0-9.]*$' | head -n 1 || true)"
+    setting "$1" listeners | tr ',' '\n' | sed "s#.*:\([0-9]*\)\$#${name:-localhost}:\1#"
+}
+
+all_addresses() {
+    local pod
+    for pod in "${PODS[@]}"; do
+        addresses_of "$pod"
+    done
+}
+
+# "FINGERPRINT|NOT AFTER" of a node: the first eight digits, as everywhere in kraftlet, if all its listeners agree.
+served() {
+    local address lines=()
+    while read -r address; do
+        lines+=("$(awk -F'\t' -v address="$address" '$2 == address { print substr($3, 1, 8) "|" $4 }' "$OUTPUT")")
+    done < <(addresses_of "$1")
+    printf '%s\n' "${lines[@]}" | sort -u | paste -s -d '!' | sed 's/^\(.*\)!.*$/different leaves|\1/'
+}
+
+print_columns() {
+    local row cells=() widths=() index
+    for row in "$@"; do
+        IFS='|' read -r -a cells <<<"$row"
+        for index in "${!cells[@]}"; do
+            ((${#cells[index]} <= ${widths[index]:-0})) || widths[index]=${#cells[index]}
+        done
+    done
+    for row in "$@"; do
+        IFS='|' read -r -a cells <<<"$row"
+        for index in "${!cells[@]}"; do
+            printf '%-*s  ' "${widths[index]}" "${cells[index]}"
+        done | sed 's/ *$//'
+        printf '\n'
+    done
+}
+
+# Returns only by Ctrl-C or with the failure of a node.
+watch_nodes() {
+    local pids=("${PID_OF[@]}")
+    wait -n "${pids[@]}" || true
+    : >"$FOLDER/client.err"
+    show_failure "a node ended by itself"
+}
+
+# Asks every node to stop, and after three seconds makes it: the folder is about to go anyway.
+stop_nodes() {
+    local pod tries
+    ((${#PID_OF[@]} > 0)) || return 0
+    kill "${PID_OF[@]}" 2>/dev/null || true
+    for ((tries = 0; tries < 15; tries++)); do
+        any_alive || break
+        sleep 0.2
+    done
+    for pod in "${!PID_OF[@]}"; do
+        kill -9 "${PID_OF[$pod]}" 2>/dev/null || true
+        wait "${PID_OF[$pod]}" 2>/dev/null || true
+    done
+}
+
+any_alive() {
+    local pod
+    for pod in "${!PID_OF[@]}"; do
+        ! kill -0 "${PID_OF[$pod]}" 2>/dev/null || return 0
+    done
+    return 1
+}

@@ -1,0 +1,143 @@
+#!/usr/bin/env bash
+# Every test there is, in one command. A part that fails does not keep the others from running.
+set -euo pipefail
+# shellcheck source=lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source=install.sh
+. "$E2E_DIR/install.sh"
+
+CARGO_DENY_VERSION=0.20.2
+LOGS="$CACHE_DIR/logs"
+
+# Each real cluster: release, mode, quorum.
+CLUSTERS=(
+    "3.9.2 combined static"
+    "3.9.2 dedicated dynamic"
+    "4.3.1 dedicated static"
+    "4.3.1 combined dynamic"
+    "4.4.0 combined static"
+    "4.4.0 dedicated dynamic"
+)
+
+PASSED=0
+FAILED=0
+TOOLS=()
+
+usage() {
+    cat <<'TEXT'
+usage: e2e/test.sh
+
+Runs format check, lints, all Rust tests, the tests against real Kafka, cargo-deny, the release binary and the
+benchmark. Prints how long each part took and ends with "N passed, N failed"; the exit code is 1 if any failed.
+The whole output of each part is in e2e/cache/logs.
+TEXT
+}
+
+# part NAME COMMAND...: runs it with its output in a log, prints one line, and the end of the log if it failed.
+# A part that ran Rust tests counts as so many tests, any other as one.
+part() {
+    local name="$1" log started=$SECONDS code=0 tests broken
+    shift
+    log="$LOGS/${name//[^a-zA-Z0-9.]/-}.log"
+    "$@" >"$log" 2>&1 </dev/null || code=$?
+    tests="$(sum_of passed "$log")"
+    broken="$(sum_of failed "$log")"
+    if ((code == 0)); then
+        ((tests > 0)) || tests=1
+        printf 'ok      %5d s  %s (%d)\n' "$((SECONDS - started))" "$name" "$tests"
+    else
+        ((broken > 0)) || broken=1
+        printf 'FAILED  %5d s  %s; the last lines of %s:\n' "$((SECONDS - started))" "$name" "$log"
+        tail -n 40 "$log" | sed 's/^/        /'
+    fi
+    PASSED=$((PASSED + tests))
+    FAILED=$((FAILED + broken))
+}
+
+# Adds up what cargo's closing lines say.
+sum_of() {
+    sed -n "s/^test result: .* \([0-9]*\) $1.*/\1/p" "$2" | awk '{ sum += $1 } END { print sum + 0 }'
+}
+
+# The downloads and the tools that come through the network, while the first parts compile.
+fetch_in_background() {
+    (
+        for version in "${GOLDEN_VERSIONS[@]}"; do
+            fetch_kafka "$version"
+        done
+    ) >"$LOGS/fetch.log" 2>&1 &
+    TOOLS+=($!)
+}
+
+fetch_ended() {
+    local pid
+    for pid in "${TOOLS[@]}"; do
+        wait "$pid" || return 1
+    done
+}
+
+shell_scripts() {
+    if ! command -v shellcheck >/dev/null; then
+        echo "shellcheck is not on this machine; only the syntax is checked"
+        local script
+        for script in "$E2E_DIR"/*.sh; do
+            bash -n "$script"
+        done
+        return
+    fi
+    shellcheck -x "$E2E_DIR"/*.sh "$REPO_DIR/.ci/run"
+}
+
+# Bans, licences and sources are always checked; advisories only where their database can be reached.
+deny() {
+    local program="$CACHE_DIR/cargo-deny-$CARGO_DENY_VERSION/bin/cargo-deny"
+    if [[ ! -x "$program" ]]; then
+        # The dev profile: it runs for a second and would compile for minutes.
+        try_thrice cargo install --quiet --locked --debug --root "${program%/bin/*}" "cargo-deny@$CARGO_DENY_VERSION"
+    fi
+    cd "$REPO_DIR"
+    "$program" --all-features check bans licenses sources || return 1
+    if timeout 60 "$program" fetch db >/dev/null 2>&1; then
+        "$program" --all-features check advisories
+    else
+        echo "the database of advisories cannot be reached; advisories are not checked"
+    fi
+}
+
+main() {
+    local cluster version mode quorum
+    case "${1-}" in
+        "") ;;
+        --help) usage && return 0 ;;
+        *) die 64 "unknown argument \"$1\"; see e2e/test.sh --help" ;;
+    esac
+    mkdir -p "$LOGS"
+    install_missing
+    cd "$REPO_DIR"
+    fetch_in_background
+    # Whatever ends the script, no download goes on without it.
+    trap 'kill "${TOOLS[@]}" 2>/dev/null || true' EXIT
+    try_thrice cargo fetch --quiet --locked || die 1 "cargo could not fetch crates"
+
+    part "format" cargo fmt --all --check
+    part "shell scripts" shell_scripts
+    part "lints" cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
+    part "tests: unit, golden, law, io, program, tidy" cargo test --locked --no-fail-fast
+    part "Kafka from Maven" fetch_ended
+    part "golden files made again" "$E2E_DIR/golden.sh" --check
+    part "tests against Java" cargo test --locked --no-fail-fast -p kraftlet-e2e
+    for cluster in "${CLUSTERS[@]}"; do
+        read -r version mode quorum <<<"$cluster"
+        part "real cluster $version $mode $quorum" "$E2E_DIR/demo.sh" --once --kafka "$version" --mode "$mode" --quorum "$quorum"
+    done
+    part "release binary in an empty root" "$E2E_DIR/chroot.sh"
+    part "benchmark" "$E2E_DIR/bench.sh"
+    part "bans, licences, sources" deny
+
+    sed -n '/^ /p' "$LOGS/benchmark.log"
+    printf 'all parts took %d s\n' "$SECONDS"
+    printf '%d passed, %d failed\n' "$PASSED" "$FAILED"
+    ((FAILED == 0))
+}
+
+main "$@"

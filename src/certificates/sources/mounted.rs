@@ -1,0 +1,233 @@
+//! A folder that somebody else fills: `tls.crt`, `tls.key` and `ca.crt`, as cert-manager, KubeDB and `kubectl create
+//! secret tls` name them.
+//!
+//! The kubelet changes a mounted Secret by turning one symbolic link, `..data`, to a folder with all the new files, and
+//! then deletes the old folder. The link is resolved once and all files are read from where it led; when it has turned
+//! meanwhile, all are read again. So a key never meets the certificate of another day.
+
+use std::fmt;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use crate::certificates::bundle::Bundle;
+use crate::certificates::request::Request;
+use crate::certificates::sources::Remedy;
+use crate::certificates::sources::Source;
+use crate::certificates::sources::SourceError;
+use crate::certificates::sources::small_file;
+use crate::certificates::sources::small_file::FileError;
+use crate::pki::certificate::Certificate;
+use crate::pki::chain;
+use crate::pki::chain::PemError;
+use crate::pki::private_key::PrivateKey;
+use crate::pki::private_key::PrivateKeyError;
+
+/// The folder, and further files whose CAs are trusted beside those of its `ca.crt`.
+#[derive(Debug, Clone)]
+pub struct Mounted {
+    folder: PathBuf,
+    further_trust: Vec<PathBuf>,
+}
+
+/// A folder that gave no certificate: all that is wrong with its files.
+#[derive(Debug, thiserror::Error)]
+pub enum MountedError {
+    /// One or more files cannot be used.
+    #[error("certificate folder {}: {}", folder.display(), sentences(problems))]
+    Files {
+        /// The folder.
+        folder: PathBuf,
+        /// Each file and what is wrong with it; never empty.
+        problems: Vec<(PathBuf, FileProblem)>,
+    },
+    /// Somebody writes into it without end.
+    #[error("certificate folder {} changed {READS} times while it was read", folder.display())]
+    Changing {
+        /// The folder.
+        folder: PathBuf,
+    },
+}
+
+/// What is wrong with one file.
+#[derive(Debug, thiserror::Error)]
+pub enum FileProblem {
+    /// It cannot be read.
+    #[error(transparent)]
+    File(FileError),
+    /// It holds no key we take.
+    #[error("{0}")]
+    Key(PrivateKeyError),
+    /// It holds no certificates we take.
+    #[error("{}", with_cause(.0))]
+    Certificates(PemError),
+}
+
+impl MountedError {
+    /// The word for logs, Events and metrics; of several problems the first one's.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Files { problems, .. } => {
+                problems.first().map_or("CertificateFileMissing", |(_, problem)| problem.reason())
+            }
+            Self::Changing { .. } => "CertificateFolderChanging",
+        }
+    }
+
+    fn remedy(&self) -> Remedy {
+        match self {
+            Self::Files { problems, .. } => {
+                let needs_person = |problem: &FileProblem| problem.remedy() == Remedy::ChangeSomething;
+                if problems.iter().any(|(_, problem)| needs_person(problem)) {
+                    Remedy::ChangeSomething
+                } else {
+                    Remedy::TryAgain
+                }
+            }
+            Self::Changing { .. } => Remedy::TryAgain,
+        }
+    }
+}
+
+impl FileProblem {
+    /// The word for logs, Events and metrics.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::File(error) => error.reason(),
+            Self::Key(error) => error.reason(),
+            Self::Certificates(error) => error.reason(),
+        }
+    }
+
+    fn remedy(&self) -> Remedy {
+        match self {
+            Self::File(error) => error.remedy(),
+            Self::Key(_) | Self::Certificates(_) => Remedy::ChangeSomething,
+        }
+    }
+}
+
+/// The kubelet turns the link once a minute at most; a folder that changes under five readings is not a Secret.
+const READS: usize = 5;
+
+impl Mounted {
+    /// `further_trust` are files elsewhere; with at least one of them `ca.crt` may be missing or empty (cert-manager
+    /// leaves it so where an issuer names no CA, and it is no safe source of trust where one does: cert-manager#5851).
+    pub fn new(folder: impl Into<PathBuf>, further_trust: Vec<PathBuf>) -> Self {
+        Self { folder: folder.into(), further_trust }
+    }
+
+    /// Reads until two looks at the folder, one before and one after, are the same.
+    fn read(&self, request: &Request) -> Result<Bundle, MountedError> {
+        for _ in 0..READS {
+            let before = Generation::look(&self.folder);
+            let bundle = self.read_from(&before.folder, request);
+            if Generation::look(&self.folder) == before {
+                return bundle;
+            }
+        }
+        Err(MountedError::Changing { folder: self.folder.clone() })
+    }
+
+    fn read_from(&self, folder: &Path, request: &Request) -> Result<Bundle, MountedError> {
+        let mut problems = Vec::new();
+        let chain = kept(certificates(&folder.join("tls.crt")), &self.folder.join("tls.crt"), &mut problems);
+        let key = kept(private_key(&folder.join("tls.key")), &self.folder.join("tls.key"), &mut problems);
+        let mut anchors = Vec::new();
+        let has_further = !self.further_trust.is_empty() || !request.further_anchors().is_empty();
+        match certificates(&folder.join("ca.crt")) {
+            Err(FileProblem::File(FileError::Missing | FileError::Empty)) if has_further => {}
+            read => {
+                anchors.extend(kept(read, &self.folder.join("ca.crt"), &mut problems).into_iter().flatten())
+            }
+        }
+        for file in &self.further_trust {
+            anchors.extend(kept(certificates(file), file, &mut problems).into_iter().flatten());
+        }
+        anchors.extend(request.further_anchors().iter().cloned());
+        let mut chain = chain.into_iter().flatten();
+        match (key, chain.next()) {
+            (Some(key), Some(leaf)) if problems.is_empty() => {
+                Ok(Bundle::new(key, leaf, chain.collect(), anchors))
+            }
+            _ => Err(MountedError::Files { folder: self.folder.clone(), problems }),
+        }
+    }
+}
+
+impl Source for Mounted {
+    fn describe(&self) -> String {
+        let mut text = format!("read tls.crt, tls.key and ca.crt from {}", self.folder.display());
+        for file in &self.further_trust {
+            text.push_str(&format!(", trust the CAs in {} too", file.display()));
+        }
+        text
+    }
+
+    fn fetch(&self, request: &Request, _now: SystemTime) -> Result<Bundle, SourceError> {
+        self.read(request).map_err(|error| {
+            let (reason, remedy) = (error.reason(), error.remedy());
+            SourceError::new(error, reason, remedy)
+        })
+    }
+}
+
+/// What the folder looked like at one moment.
+#[derive(Debug, PartialEq, Eq)]
+struct Generation {
+    /// Where `..data` leads, or the folder itself where there is none.
+    folder: PathBuf,
+    /// Inode, size and time of change of each file, for folders that are not the kubelet's.
+    stamps: Vec<Option<(u64, u64, i64, i64)>>,
+}
+
+impl Generation {
+    fn look(mounted: &Path) -> Self {
+        let folder = match fs::read_link(mounted.join("..data")) {
+            Ok(target) => mounted.join(target),
+            Err(_) => mounted.to_owned(),
+        };
+        let stamp = |name| {
+            let found = fs::metadata(folder.join(name)).ok()?;
+            Some((found.ino(), found.size(), found.mtime(), found.mtime_nsec()))
+        };
+        let stamps = ["tls.crt", "tls.key", "ca.crt"].into_iter().map(stamp).collect();
+        Self { folder, stamps }
+    }
+}
+
+fn certificates(path: &Path) -> Result<Vec<Certificate>, FileProblem> {
+    let bytes = small_file::read(path).map_err(FileProblem::File)?;
+    chain::parse_pem(&bytes).map_err(FileProblem::Certificates)
+}
+
+fn private_key(path: &Path) -> Result<PrivateKey, FileProblem> {
+    let bytes = small_file::read(path).map_err(FileProblem::File)?;
+    PrivateKey::from_pem(&bytes).map_err(FileProblem::Key)
+}
+
+fn kept<T>(
+    read: Result<T, FileProblem>,
+    shown: &Path,
+    problems: &mut Vec<(PathBuf, FileProblem)>,
+) -> Option<T> {
+    read.map_err(|problem| problems.push((shown.to_owned(), problem))).ok()
+}
+
+fn sentences(problems: &[(PathBuf, FileProblem)]) -> impl fmt::Display {
+    let sentence = |(file, problem): &(PathBuf, FileProblem)| match problem {
+        FileProblem::File(error) => format!("{} {error}", file.display()),
+        FileProblem::Key(_) | FileProblem::Certificates(_) => format!("{}: {problem}", file.display()),
+    };
+    problems.iter().map(sentence).collect::<Vec<_>>().join("; ")
+}
+
+/// Several problems stand in one sentence, so the printer of error chains cannot add the causes of each.
+fn with_cause(error: &PemError) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}

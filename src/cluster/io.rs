@@ -1,0 +1,64 @@
+//! Reads the settings file and the files it names.
+
+use std::fs::File;
+use std::io;
+use std::io::Read;
+use std::path::Path;
+use std::path::PathBuf;
+
+use zeroize::Zeroizing;
+
+use crate::cluster::document::LARGEST_BYTES;
+
+/// A file that could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read {}", path.display())]
+pub struct ReadError {
+    path: PathBuf,
+    #[source]
+    source: io::Error,
+}
+
+/// What was read; it may hold a password, so it is wiped on drop.
+pub type Bytes = Zeroizing<Vec<u8>>;
+
+impl ReadError {
+    /// The word for logs, Events and metrics.
+    pub fn reason(&self) -> &'static str {
+        "FileUnreadable"
+    }
+}
+
+/// The whole file, or one byte more than the largest settings file: enough to be told that it is too large.
+pub fn read(path: &Path) -> Result<Bytes, ReadError> {
+    let read = || {
+        let mut bytes = Zeroizing::new(Vec::new());
+        let mut file = File::open(path)?;
+        // A folder opens like a file and only then refuses to be read; a pipe would never end.
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file"));
+        }
+        (&mut file).take(LARGEST_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    read().map_err(|source| ReadError { path: path.to_owned(), source })
+}
+
+/// The files of a folder by name, hidden ones left out (a ConfigMap mount keeps `..data` there); none when there is
+/// no such folder.
+pub fn read_folder(folder: &Path) -> Result<Vec<(PathBuf, Bytes)>, ReadError> {
+    let at = |source| ReadError { path: folder.to_owned(), source };
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(at)?,
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(at)?.path();
+        if !path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".")) {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    paths.into_iter().map(|path| read(&path).map(|bytes| (path, bytes))).collect()
+}

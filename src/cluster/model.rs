@@ -1,0 +1,204 @@
+//! The cluster: settings that make sense together.
+//!
+//! Everything a node needs to know about itself and its peers is worked out from here: node ids, names, voters. A
+//! [`Cluster`] exists only when the settings had no problem, so nothing further on has to ask again.
+
+use std::collections::BTreeMap;
+
+use crate::cluster::certificate::Certificate;
+use crate::cluster::listener::Listener;
+use crate::cluster::pool::Pool;
+use crate::cluster::settings::Settings;
+use crate::cluster::template::Scope;
+use crate::cluster::template::Template;
+use crate::cluster::template::TemplateError;
+use crate::kafka::node_id::NodeId;
+use crate::kafka::uuid::ClusterId;
+use crate::kafka::uuid::DirectoryId;
+use crate::kafka::version::KafkaVersion;
+use crate::kafka::version::MetadataVersion;
+use crate::pod::name::PodName;
+
+/// A cluster whose settings have been checked as a whole.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    /// Its id.
+    pub cluster_id: ClusterId,
+    /// The Kafka release that runs.
+    pub kafka_version: KafkaVersion,
+    /// The metadata version it is formatted with.
+    pub metadata_version: MetadataVersion,
+    /// How voters are known.
+    pub quorum: Quorum,
+    /// StatefulSets; at least one has controllers and one has brokers.
+    pub pools: Vec<Pool>,
+    /// Listeners; exactly one for controllers, exactly one for brokers.
+    pub listeners: Vec<Listener>,
+    /// Certificates by name; there is always one called `node`.
+    pub certificates: BTreeMap<String, Certificate>,
+    /// Parsed templates.
+    pub templates: Templates,
+    /// The settings, for what needs no working out.
+    pub settings: Settings,
+}
+
+/// How the voters of the quorum are known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Quorum {
+    /// `controller.quorum.voters`.
+    Static,
+    /// In the metadata log; formed by these, or, when there are none, by the one controller alone.
+    Dynamic(BTreeMap<NodeId, DirectoryId>),
+}
+
+/// The templates of the settings that are not a listener's.
+#[derive(Debug, Clone)]
+pub struct Templates {
+    /// `bindHost`
+    pub bind_host: Template,
+    /// `storage.logDirs`
+    pub log_dirs: Vec<Template>,
+    /// `storage.metadataLogDir`
+    pub metadata_log_dir: Option<Template>,
+    /// `runFolder`
+    pub run_folder: Template,
+}
+
+/// One node: the pod at hand, or one of its peers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Its pod.
+    pub pod: PodName,
+    /// Its number in Kafka.
+    pub node_id: NodeId,
+    /// Its pool.
+    pub pool: Pool,
+    namespace: Option<String>,
+}
+
+/// A pod that is no node of this cluster.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NodeError {
+    /// No pool has the pod's StatefulSet.
+    #[error("POD_NAME: pod {pod} is of StatefulSet {stateful_set:?}; the settings have pools for {pools}")]
+    UnknownStatefulSet {
+        /// The pod.
+        pod: String,
+        /// Its StatefulSet.
+        stateful_set: String,
+        /// Those of the settings.
+        pools: String,
+    },
+    /// The ordinal is past the end of the pool's node ids.
+    #[error("POD_NAME: pod {pod} has no node id; pool {pool} has {range}, one for each ordinal")]
+    OutOfRange {
+        /// The pod.
+        pod: String,
+        /// Its StatefulSet.
+        pool: String,
+        /// The pool's node ids.
+        range: String,
+    },
+    /// A controller of a static quorum that is not among the voters.
+    #[error(
+        "POD_NAME: controller {pod} (node {node_id}) is not among the voters; a static quorum's voters are the \
+         pool's `replicas`, which every node must know before this one starts"
+    )]
+    NotAVoter {
+        /// The pod.
+        pod: String,
+        /// Its node id.
+        node_id: NodeId,
+    },
+}
+
+impl NodeError {
+    /// The word for logs, Events and metrics.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::UnknownStatefulSet { .. } => "UnknownStatefulSet",
+            Self::OutOfRange { .. } => "OrdinalOutOfRange",
+            Self::NotAVoter { .. } => "NotAVoter",
+        }
+    }
+}
+
+impl Cluster {
+    /// The node that a pod is. `namespace` is the pod's; that of the settings goes before it.
+    pub fn node(&self, pod: &PodName, namespace: Option<&str>) -> Result<Node, NodeError> {
+        let pool = self.pools.iter().find(|pool| pool.stateful_set == pod.stateful_set());
+        let pool = pool.ok_or_else(|| NodeError::UnknownStatefulSet {
+            pod: pod.to_string(),
+            stateful_set: pod.stateful_set().to_owned(),
+            pools: self.pools.iter().map(|pool| pool.stateful_set.as_str()).collect::<Vec<_>>().join(", "),
+        })?;
+        let node_id = pool.node_id(pod.ordinal()).ok_or_else(|| NodeError::OutOfRange {
+            pod: pod.to_string(),
+            pool: pool.stateful_set.clone(),
+            range: pool.range(),
+        })?;
+        if self.quorum == Quorum::Static && pool.roles.is_controller() && pool.pods().all(|one| one != *pod) {
+            return Err(NodeError::NotAVoter { pod: pod.to_string(), node_id });
+        }
+        Ok(self.node_of(pool, pod.clone(), node_id, namespace))
+    }
+
+    /// The nodes the cluster is meant to have, by node id, named as `node` sees them.
+    pub fn nodes(&self, namespace: Option<&str>) -> Vec<Node> {
+        let mut nodes: Vec<Node> = Vec::new();
+        for pool in &self.pools {
+            for pod in pool.pods() {
+                if let Some(node_id) = pool.node_id(pod.ordinal()) {
+                    nodes.push(self.node_of(pool, pod, node_id, namespace));
+                }
+            }
+        }
+        nodes.sort_by_key(|node| node.node_id);
+        nodes
+    }
+
+    /// The listener controllers talk on.
+    pub fn controller_listener(&self) -> Option<&Listener> {
+        self.listeners.iter().find(|listener| listener.is_for_controllers())
+    }
+
+    /// The listeners a node of these roles has.
+    pub fn listeners_of(&self, node: &Node) -> impl Iterator<Item = &Listener> {
+        let (broker, controller) = (node.pool.roles.is_broker(), node.pool.roles.is_controller());
+        self.listeners.iter().filter(move |one| if one.is_for_controllers() { controller } else { broker })
+    }
+
+    /// Name and port by which `node` is reached on `listener`.
+    pub fn address(&self, node: &Node, listener: &Listener) -> Result<(String, String), TemplateError> {
+        let scope = self.scope_of(node);
+        Ok((listener.advertised_host.render(&scope)?, listener.advertised_port.render(&scope)?))
+    }
+
+    /// A template filled in for `node`.
+    pub fn render(&self, template: &Template, node: &Node) -> Result<String, TemplateError> {
+        template.render(&self.scope_of(node))
+    }
+
+    /// The certificate a listener serves, where it has TLS.
+    pub fn certificate(&self, listener: &Listener) -> Option<&Certificate> {
+        listener.certificate.as_ref().and_then(|name| self.certificates.get(name))
+    }
+
+    fn node_of(&self, pool: &Pool, pod: PodName, node_id: NodeId, namespace: Option<&str>) -> Node {
+        let namespace = self.settings.namespace.clone().or_else(|| namespace.map(str::to_owned));
+        Node { pod, node_id, pool: pool.clone(), namespace }
+    }
+
+    fn scope_of<'a>(&'a self, node: &'a Node) -> Scope<'a> {
+        Scope {
+            pod: node.pod.to_string(),
+            stateful_set: node.pod.stateful_set(),
+            ordinal: node.pod.ordinal().number().into(),
+            node_id: node.node_id.get().into(),
+            namespace: node.namespace.as_deref(),
+            service: &node.pool.service,
+            cluster_domain: &self.settings.cluster_domain,
+            name: &self.settings.name,
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! Names with holes: `{pod}.{service}.{namespace}.svc.{clusterDomain}`, `{30000+ordinal}`.
+//!
+//! One file describes all nodes, so what differs between them is written once, as a template, and filled in for the
+//! node at hand and for each of its peers.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A text with expressions in braces. Parsed once; [`Template::render`] can then only fail for a fact that is missing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template {
+    source: String,
+    parts: Vec<Part>,
+}
+
+/// What the words of a template stand for, for one node.
+#[derive(Debug, Clone)]
+pub struct Scope<'a> {
+    /// `{pod}`, for example kafka-0.
+    pub pod: String,
+    /// `{statefulSet}`
+    pub stateful_set: &'a str,
+    /// `{ordinal}`
+    pub ordinal: i64,
+    /// `{nodeId}`
+    pub node_id: i64,
+    /// `{namespace}`, where one is known.
+    pub namespace: Option<&'a str>,
+    /// `{service}`
+    pub service: &'a str,
+    /// `{clusterDomain}`
+    pub cluster_domain: &'a str,
+    /// `{name}`, the cluster's.
+    pub name: &'a str,
+}
+
+/// A template that cannot be read, or not be filled in.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateError {
+    /// Not a template.
+    #[error("template {0:?}: {1}")]
+    Malformed(String, String),
+    /// `{namespace}` where none is known.
+    #[error("template {0:?} needs the namespace; want POD_NAMESPACE, or `namespace` in the settings")]
+    NoNamespace(String),
+    /// Calculated past what a number holds.
+    #[error("template {0:?}: the number is too large")]
+    Overflow(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    Word(Word),
+    /// A sum of products: `30000+ordinal*10` is `[[30000], [ordinal, 10]]`.
+    Sum(Vec<Vec<Factor>>),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Word {
+    Pod,
+    StatefulSet,
+    Namespace,
+    Service,
+    ClusterDomain,
+    Name,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Factor {
+    Number(i64),
+    Ordinal,
+    NodeId,
+}
+
+impl Template {
+    /// The text for one node.
+    pub fn render(&self, scope: &Scope<'_>) -> Result<String, TemplateError> {
+        let mut text = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Text(fixed) => text.push_str(fixed),
+                Part::Word(word) => text.push_str(self.word(*word, scope)?),
+                Part::Sum(terms) => {
+                    let sum =
+                        sum(terms, scope).ok_or_else(|| TemplateError::Overflow(self.source.clone()))?;
+                    text.push_str(&sum.to_string());
+                }
+            }
+        }
+        Ok(text)
+    }
+
+    fn word<'s>(&self, word: Word, scope: &'s Scope<'_>) -> Result<&'s str, TemplateError> {
+        Ok(match word {
+            Word::Pod => &scope.pod,
+            Word::StatefulSet => scope.stateful_set,
+            Word::Service => scope.service,
+            Word::ClusterDomain => scope.cluster_domain,
+            Word::Name => scope.name,
+            Word::Namespace => {
+                scope.namespace.ok_or_else(|| TemplateError::NoNamespace(self.source.clone()))?
+            }
+        })
+    }
+}
+
+fn sum(terms: &[Vec<Factor>], scope: &Scope<'_>) -> Option<i64> {
+    terms.iter().try_fold(0_i64, |sum, term| {
+        let product = term.iter().try_fold(1_i64, |product, factor| {
+            product.checked_mul(match factor {
+                Factor::Number(number) => *number,
+                Factor::Ordinal => scope.ordinal,
+                Factor::NodeId => scope.node_id,
+            })
+        })?;
+        sum.checked_add(product)
+    })
+}
+
+fn expression(text: &str) -> Result<Part, String> {
+    let word = match text.trim() {
+        "pod" => Some(Word::Pod),
+        "statefulSet" => Some(Word::StatefulSet),
+        "namespace" => Some(Word::Namespace),
+        "service" => Some(Word::Service),
+        "clusterDomain" => Some(Word::ClusterDomain),
+        "name" => Some(Word::Name),
+        _ => None,
+    };
+    if let Some(word) = word {
+        return Ok(Part::Word(word));
+    }
+    // A difference is a sum with a negative term, so "a-b" is read as "a+-1*b".
+    let signed = text.replace('-', "+-");
+    let terms = signed.split('+').enumerate().filter(|(index, term)| *index > 0 || !term.trim().is_empty());
+    let terms: Result<Vec<_>, String> = terms.map(|(_, term)| product(term)).collect();
+    Ok(Part::Sum(terms?))
+}
+
+fn product(term: &str) -> Result<Vec<Factor>, String> {
+    let (sign, term) = match term.trim().strip_prefix('-') {
+        Some(rest) => (Some(Factor::Number(-1)), rest),
+        None => (None, term),
+    };
+    let factors = term.split('*').map(|factor| match factor.trim() {
+        "ordinal" => Ok(Factor::Ordinal),
+        "nodeId" => Ok(Factor::NodeId),
+        digits if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            digits.parse().map(Factor::Number).map_err(|_| format!("{digits} is too large"))
+        }
+        other => Err(format!(
+            "{other:?} is unknown in braces; want pod, statefulSet, ordinal, nodeId, namespace, service, \
+             clusterDomain or name, or a sum over ordinal and nodeId"
+        )),
+    });
+    sign.into_iter().map(Ok).chain(factors).collect()
+}
+
+impl FromStr for Template {
+    type Err = TemplateError;
+
+    fn from_str(source: &str) -> Result<Self, TemplateError> {
+        let malformed = |why: String| TemplateError::Malformed(source.to_owned(), why);
+        let mut parts = Vec::new();
+        let mut rest = source;
+        while let Some((text, after)) = rest.split_once('{') {
+            let (inside, behind) =
+                after.split_once('}').ok_or_else(|| malformed("'{' is never closed".to_owned()))?;
+            parts.push(Part::Text(text.to_owned()));
+            parts.push(expression(inside).map_err(malformed)?);
+            rest = behind;
+        }
+        parts.push(Part::Text(rest.to_owned()));
+        let stray = parts.iter().any(|part| matches!(part, Part::Text(text) if text.contains('}')));
+        if stray {
+            return Err(malformed("'}' closes nothing".to_owned()));
+        }
+        Ok(Self { source: source.to_owned(), parts })
+    }
+}
+
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scope() -> Scope<'static> {
+        Scope {
+            pod: "kafka-2".to_owned(),
+            stateful_set: "kafka",
+            ordinal: 2,
+            node_id: 1002,
+            namespace: None,
+            service: "kafka-pods",
+            cluster_domain: "cluster.local",
+            name: "prod",
+        }
+    }
+
+    #[test]
+    fn a_template_is_filled_in_for_a_node() {
+        let check = |template: &str, want: &str| {
+            assert_eq!(template.parse::<Template>().unwrap().render(&scope()).unwrap(), want, "{template}");
+        };
+        check("{pod}.{service}.svc.{clusterDomain}", "kafka-2.kafka-pods.svc.cluster.local");
+        check("{30000+ordinal}", "30002");
+        check("{ 9000 + ordinal * 10 - 1 }", "9019");
+        check("{nodeId-1000}", "2");
+        check("{-1*ordinal}", "-2");
+        check("b{ordinal}.{name}.example.com", "b2.prod.example.com");
+        check("9092", "9092");
+    }
+
+    #[test]
+    fn a_bad_template_says_why() {
+        let check = |template: &str, want: &str| {
+            let error = template.parse::<Template>().and_then(|parsed| parsed.render(&scope())).unwrap_err();
+            assert_eq!(error.to_string(), want);
+        };
+        check("{pod", r#"template "{pod": '{' is never closed"#);
+        check("pod}", r#"template "pod}": '}' closes nothing"#);
+        check(
+            "{hostname}",
+            r#"template "{hostname}": "hostname" is unknown in braces; want pod, statefulSet, ordinal, nodeId, namespace, service, clusterDomain or name, or a sum over ordinal and nodeId"#,
+        );
+        check(
+            "{namespace}",
+            r#"template "{namespace}" needs the namespace; want POD_NAMESPACE, or `namespace` in the settings"#,
+        );
+        check(
+            "{9223372036854775807*nodeId}",
+            r#"template "{9223372036854775807*nodeId}": the number is too large"#,
+        );
+    }
+}

@@ -1,0 +1,215 @@
+//! The certificate part of `init`: fetch, preflight, and the steps that install.
+
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::SystemTime;
+
+use rustls::ClientConfig;
+
+use crate::certificates::bundle::Bundle;
+use crate::certificates::install;
+use crate::certificates::install::StoreKind;
+use crate::certificates::preflight;
+use crate::certificates::preflight::Authorization;
+use crate::certificates::preflight::Requirements;
+use crate::certificates::preflight::Severity;
+use crate::certificates::renew_point::RenewPoint;
+use crate::certificates::request::Request;
+use crate::certificates::sources::Remedy;
+use crate::certificates::sources::Source;
+use crate::certificates::sources::local_ca::LocalCa;
+use crate::certificates::sources::mounted::Mounted;
+use crate::cluster::certificate;
+use crate::cluster::certificate::Certificate;
+use crate::cluster::derived;
+use crate::cluster::io as cluster_io;
+use crate::cluster::settings::Authorizer;
+use crate::cluster::settings::Store;
+use crate::commands::failure::Exit;
+use crate::commands::failure::Failure;
+use crate::commands::inputs;
+use crate::commands::inputs::Inputs;
+use crate::disk::step::Step;
+use crate::pki::hostname::Host;
+use crate::pki::io as pki_io;
+use crate::pki::stores::StorePassword;
+
+/// A certificate that is fetched and checked.
+#[derive(Debug)]
+pub struct Checked {
+    /// Its name in the settings.
+    pub name: String,
+    /// Key, chain and trust.
+    pub bundle: Bundle,
+    /// What installs it.
+    pub steps: Vec<Step>,
+    /// What somebody should know, though it is no reason to stop.
+    pub warnings: Vec<String>,
+    /// Whether the keystore that is there stays as it is.
+    pub kept: bool,
+}
+
+/// The certificates this node needs: those of its own listeners, and that of the controllers', for its raft client.
+pub fn needed(inputs: &Inputs) -> Vec<&Certificate> {
+    let Inputs { cluster, node, .. } = inputs;
+    let mut needed: Vec<&Certificate> = Vec::new();
+    for listener in cluster.listeners_of(node).chain(cluster.controller_listener()) {
+        let certificate = cluster.certificate(listener);
+        needed.extend(certificate.filter(|one| needed.iter().all(|other| other.name != one.name)));
+    }
+    needed
+}
+
+/// The source of a certificate.
+pub fn source(inputs: &Inputs, certificate: &Certificate) -> Result<Box<dyn Source>, Failure> {
+    let folder = |template| {
+        let folder = inputs.cluster.render(template, &inputs.node).map(PathBuf::from);
+        folder.map_err(|error| Failure::new(Exit::Usage, "TemplateUnusable", error))
+    };
+    Ok(match &certificate.source {
+        certificate::Source::Mounted(template) => {
+            Box::new(Mounted::new(folder(template)?, certificate.trust.clone()))
+        }
+        certificate::Source::LocalCa(template) => Box::new(LocalCa::new(folder(template)?)),
+    })
+}
+
+/// Fetches a certificate, or keeps the one that is installed, and checks it. All findings come at once.
+pub fn check(inputs: &Inputs, certificate: &Certificate, now: SystemTime) -> Result<Checked, Failure> {
+    let of_usage = |reason, error: &dyn std::error::Error| Failure::of(Exit::Usage, reason, error);
+    let request = request(inputs, certificate)?;
+    let requirements = requirements(inputs, certificate)?;
+    let kind = store_kind(inputs, certificate)?;
+    let folder = inputs.run_folder.join("tls").join(&certificate.name);
+    let source = source(inputs, certificate)?;
+    let fetched = source.fetch(&request, now).map_err(|error| {
+        let exit = match error.remedy() {
+            Remedy::TryAgain => Exit::Again,
+            Remedy::ChangeSomething => Exit::Person,
+        };
+        Failure::of(exit, error.reason(), &error)
+    })?;
+    let (bundle, kept) = match installed(certificate, &folder, &kind, &fetched, &request, &requirements, now)?
+    {
+        Some(bundle) => (bundle, true),
+        None => (fetched, false),
+    };
+    let findings = preflight::preflight(&bundle, &requirements, now);
+    let said =
+        |finding: &preflight::Finding| format!("certificate {}: {}", certificate.name, finding_text(finding));
+    let (refusals, warnings): (Vec<_>, Vec<_>) =
+        findings.iter().partition(|finding| finding.severity() == Severity::Refusal);
+    let refusals = refusals.into_iter().map(|finding| (said(finding), finding.reason())).collect();
+    if let Some(failure) = Failure::all(Exit::Person, refusals) {
+        return Err(failure);
+    }
+    let steps = install::steps(&bundle, &folder, &kind).map_err(|error| of_usage(error.reason(), &error))?;
+    let warnings = warnings.into_iter().map(said).collect();
+    Ok(Checked { name: certificate.name.clone(), bundle, steps, warnings, kept })
+}
+
+/// What the agent's own connections show: this leaf and its trust.
+pub fn client_config(bundle: &Bundle) -> Result<Arc<ClientConfig>, Failure> {
+    let config = pki_io::client_config(bundle.key(), bundle.chain(), bundle.anchors());
+    config.map(Arc::new).map_err(|error| Failure::of(Exit::Person, error.reason(), &error))
+}
+
+fn finding_text(finding: &preflight::Finding) -> String {
+    crate::commands::failure::chain(finding)
+}
+
+/// The installed keystore, where the source issues anew at each fetch and the old leaf will do: so that a container
+/// that restarts keeps its certificate, and `init` twice is `init` once.
+fn installed(
+    certificate: &Certificate,
+    folder: &Path,
+    kind: &StoreKind,
+    fetched: &Bundle,
+    request: &Request,
+    requirements: &Requirements,
+    now: SystemTime,
+) -> Result<Option<Bundle>, Failure> {
+    if !matches!(certificate.source, certificate::Source::LocalCa(_)) {
+        return Ok(None);
+    }
+    let renew_point = RenewPoint::from_percent(certificate.renew_at_percent.into())
+        .map_err(|error| Failure::of(Exit::Usage, error.reason(), &error))?;
+    // A keystore that is not there, or cannot be read, is written anew.
+    let Ok(keystore) = cluster_io::read(&folder.join(kind.keystore_name())) else { return Ok(None) };
+    Ok(install::keep(&keystore, kind, fetched.anchors(), request, requirements, renew_point, now))
+}
+
+fn store_kind(inputs: &Inputs, certificate: &Certificate) -> Result<StoreKind, Failure> {
+    match certificate.store {
+        Store::Pem => Ok(StoreKind::Pem),
+        Store::Pkcs12 => {
+            let password = inputs.store_passwords.get(&certificate.name).cloned().unwrap_or_default();
+            let password = StorePassword::new(password.into())
+                .map_err(|error| Failure::of(Exit::Usage, error.reason(), &error))?;
+            Ok(StoreKind::Pkcs12 { password })
+        }
+    }
+}
+
+/// Every name under which peers and clients dial this node and see this certificate.
+fn advertised(inputs: &Inputs, certificate: &Certificate) -> Result<Vec<Host>, Failure> {
+    let Inputs { cluster, node, .. } = inputs;
+    let mut hosts = Vec::new();
+    for listener in
+        cluster.listeners_of(node).filter(|one| one.certificate.as_ref() == Some(&certificate.name))
+    {
+        let (host, _) = cluster
+            .address(node, listener)
+            .map_err(|error| Failure::new(Exit::Usage, "TemplateUnusable", error))?;
+        hosts.push(parse_host(&host)?);
+    }
+    Ok(hosts)
+}
+
+fn parse_host(host: &str) -> Result<Host, Failure> {
+    host.parse::<Host>().map_err(|error| Failure::of(Exit::Usage, error.reason(), &error))
+}
+
+fn requirements(inputs: &Inputs, certificate: &Certificate) -> Result<Requirements, Failure> {
+    let Inputs { cluster, .. } = inputs;
+    let peers = cluster.listeners.iter().filter(|one| one.is_for_controllers() || one.is_for_brokers());
+    let is_shown_to_peers = peers.into_iter().any(|one| one.certificate.as_ref() == Some(&certificate.name));
+    let authorization = match cluster.settings.authorizer {
+        Authorizer::Standard if is_shown_to_peers => {
+            Authorization::SuperUsers(derived::super_users(cluster).into_iter().collect())
+        }
+        Authorizer::Standard | Authorizer::None => Authorization::NotChecked,
+    };
+    Ok(Requirements { hosts: advertised(inputs, certificate)?, authorization, warn_within: WARN_WITHIN })
+}
+
+/// A source that has not renewed a day before the end is late: cert-manager and KubeDB renew at two thirds of a life
+/// of weeks.
+const WARN_WITHIN: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What is asked of the source: the advertised names first, then those by which people in the cluster call the pod.
+fn request(inputs: &Inputs, certificate: &Certificate) -> Result<Request, Failure> {
+    let Inputs { cluster, node, .. } = inputs;
+    let mut hosts = advertised(inputs, certificate)?;
+    let host_template =
+        cluster.settings.host.parse().map_err(|error: crate::cluster::template::TemplateError| {
+            Failure::new(Exit::Usage, "TemplateUnusable", error)
+        })?;
+    for template in std::iter::once(&host_template).chain(&certificate.names) {
+        let host = cluster
+            .render(template, node)
+            .map_err(|error| Failure::new(Exit::Usage, "TemplateUnusable", error))?;
+        hosts.push(parse_host(&host)?);
+    }
+    let mut request =
+        Request::new(&certificate.common_name, hosts, certificate.key_algorithm, certificate.lifetime)
+            .map_err(|error| Failure::of(Exit::Usage, error.reason(), &error))?;
+    for file in &certificate.trust {
+        request = request
+            .with_further_anchors(&inputs::read_file(file)?)
+            .map_err(|error| Failure::of(Exit::Usage, error.reason(), &error))?;
+    }
+    Ok(request)
+}

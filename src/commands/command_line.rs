@@ -1,0 +1,116 @@
+//! The subcommands, their exit codes, and where their words go.
+
+use std::io;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::CommandFactory;
+use clap::Parser;
+use clap::Subcommand;
+use clap_complete::Shell;
+
+use crate::cluster::parse;
+use crate::commands::explain;
+use crate::commands::explain::Explain;
+use crate::commands::failure::Exit;
+use crate::commands::failure::Failure;
+use crate::commands::init;
+use crate::commands::init::Init;
+use crate::commands::new_cluster;
+use crate::commands::new_cluster::NewCluster;
+use crate::kafka::io as kafka_io;
+
+/// An agent beside every Kafka pod: identity, KRaft storage, certificates
+#[derive(Debug, Parser)]
+#[command(name = "kraftlet", version, max_term_width = 110)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Write server.properties, format the disks and install the certificate of this pod
+    Init(Init),
+    /// Print what init would do, each line with its origin; writes nothing
+    Explain(Explain),
+    /// Print settings that make a working cluster
+    NewCluster(NewCluster),
+    /// Print a strong random cluster id
+    ClusterId,
+    /// Print the JSON schema of the settings
+    Schema,
+    /// Print completions for a shell
+    #[command(after_help = "Example: kraftlet completions bash > /etc/bash_completion.d/kraftlet")]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// Kubernetes shows this file's content in `kubectl describe pod` (terminationMessagePath).
+const TERMINATION_LOG: &str = "/dev/termination-log";
+
+/// The kubelet keeps 4096 bytes of it.
+const TERMINATION_BYTES: usize = 4096;
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let command = match CommandLine::try_parse() {
+        Ok(line) => line.command,
+        Err(error) => {
+            let _ = error.print();
+            let asked_for_it = error.exit_code() == 0;
+            return if asked_for_it { ExitCode::SUCCESS } else { ExitCode::from(Exit::Usage.code()) };
+        }
+    };
+    let (text, failure) = match run(&command) {
+        Ok((text, failure)) => (text, failure),
+        Err(failure) => (String::new(), Some(failure)),
+    };
+    // A closed pipe (`kraftlet schema | head`) is no failure of ours.
+    let _ = anstream::stdout().write_all(text.as_bytes());
+    match failure {
+        None => ExitCode::SUCCESS,
+        Some(failure) => {
+            let _ = writeln!(io::stderr(), "{failure}");
+            if matches!(command, Command::Init(_)) {
+                leave_word(&failure);
+            }
+            ExitCode::from(failure.exit().code())
+        }
+    }
+}
+
+fn run(command: &Command) -> Result<(String, Option<Failure>), Failure> {
+    let text = match command {
+        Command::Init(args) => init::run(args)?.join("\n") + "\n",
+        Command::Explain(args) => return explain::run(args),
+        Command::NewCluster(args) => new_cluster::run(args)?,
+        Command::ClusterId => {
+            let id = kafka_io::random_cluster_id();
+            format!("{}\n", id.map_err(|error| Failure::of(Exit::Again, error.reason(), &error))?)
+        }
+        Command::Schema => format!("{:#}\n", parse::schema()),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut CommandLine::command(), "kraftlet", &mut script);
+            String::from_utf8_lossy(&script).into_owned()
+        }
+    };
+    Ok((text, None))
+}
+
+/// Leaves the last words where Kubernetes looks for them. The file is there only in a container.
+fn leave_word(failure: &Failure) {
+    let mut text = failure.to_string();
+    if text.len() > TERMINATION_BYTES {
+        let end = text.floor_char_boundary(TERMINATION_BYTES);
+        text.truncate(end);
+    }
+    if Path::new(TERMINATION_LOG).exists() {
+        let file = std::fs::OpenOptions::new().write(true).truncate(true).open(TERMINATION_LOG);
+        let _ = file.and_then(|mut file| file.write_all(text.as_bytes()));
+    }
+}

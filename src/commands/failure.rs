@@ -1,0 +1,117 @@
+//! How a command ends that could not do its work: an exit code, and sentences for whoever was woken.
+
+use std::fmt;
+
+/// The exit codes of every command but `status` and `doctor`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// It may pass if it is tried again: 1.
+    Again,
+    /// A person must change something: 2.
+    Person,
+    /// Wrong usage or wrong settings: 64 (EX_USAGE of sysexits.h).
+    Usage,
+}
+
+/// Why a command ends early. Nothing has been written, unless a message says what.
+#[derive(Debug)]
+pub struct Failure {
+    exit: Exit,
+    messages: Vec<(String, &'static str)>,
+    advice: Option<String>,
+}
+
+impl Exit {
+    /// The number a shell sees.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Again => 1,
+            Self::Person => 2,
+            Self::Usage => 64,
+        }
+    }
+}
+
+impl Failure {
+    /// One message, with the reason's word.
+    pub fn new(exit: Exit, reason: &'static str, message: impl fmt::Display) -> Self {
+        Self { exit, messages: vec![(message.to_string(), reason)], advice: None }
+    }
+
+    /// Several at once; `None` when there are none.
+    pub fn all(exit: Exit, messages: Vec<(String, &'static str)>) -> Option<Self> {
+        (!messages.is_empty()).then_some(Self { exit, messages, advice: None })
+    }
+
+    /// An error and its causes, joined by `": "`.
+    pub fn of(exit: Exit, reason: &'static str, error: &dyn std::error::Error) -> Self {
+        Self::new(exit, reason, chain(error))
+    }
+
+    /// A command that is safe to run blind, for the second line.
+    pub fn advise(mut self, advice: impl Into<String>) -> Self {
+        self.advice = Some(advice.into());
+        self
+    }
+
+    /// Joins two failures; the graver exit code stands: what a person must change does not pass by itself.
+    pub fn and(mut self, other: Self) -> Self {
+        if other.exit.code() > self.exit.code() {
+            self.exit = other.exit;
+        }
+        self.messages.extend(other.messages);
+        self.advice = self.advice.or(other.advice);
+        self
+    }
+
+    /// The exit code.
+    pub fn exit(&self) -> Exit {
+        self.exit
+    }
+}
+
+/// An error and its causes in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (message, reason)) in self.messages.iter().enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "error: {message} [{reason}]")?;
+        }
+        match &self.advice {
+            Some(advice) => write!(f, "\ntry: {advice}"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_come_all_at_once_and_the_graver_code_stands() {
+        let failure = Failure::new(Exit::Again, "QuorumNotReady", "no leader answers").and(
+            Failure::new(Exit::Person, "OtherCluster", "/data is of another cluster")
+                .advise("kraftlet explain"),
+        );
+        assert_eq!(failure.exit().code(), 2);
+        assert_eq!(
+            failure.to_string(),
+            "error: no leader answers [QuorumNotReady]\nerror: /data is of another cluster [OtherCluster]\n\
+             try: kraftlet explain"
+        );
+    }
+}

@@ -1,0 +1,197 @@
+//! `kraftlet init`: everything that has to be on the disk before Kafka starts.
+
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Instant;
+use std::time::SystemTime;
+
+use clap::Args;
+use jiff::Timestamp;
+
+use crate::certificates::bundle::Bundle;
+use crate::cluster::server_properties;
+use crate::cluster::server_properties::SECRETS_FILE;
+use crate::commands::certificates;
+use crate::commands::certificates::Checked;
+use crate::commands::failure::Exit;
+use crate::commands::failure::Failure;
+use crate::commands::inputs;
+use crate::commands::inputs::InputArgs;
+use crate::commands::inputs::Inputs;
+use crate::commands::storage;
+use crate::disk::io as disk_io;
+use crate::disk::io::DiskError;
+use crate::disk::step::Step;
+use crate::storage::plan::Plan;
+
+/// Write server.properties, format the disks and install the certificate of this pod.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  kraftlet init                                     # in a pod: POD_NAME and the settings are mounted
+  POD_NAME=kafka-0 kraftlet init --settings cluster.yaml
+
+Exit codes: 0 done; 1 may pass if tried again; 2 a person must change something; 64 wrong settings or usage.
+A run that ends with 1, 2 or 64 before its first step has written nothing.")]
+pub struct Init {
+    #[command(flatten)]
+    inputs: InputArgs,
+}
+
+/// What `init` would do, whole: there is no half of it.
+#[derive(Debug)]
+pub struct Prepared {
+    /// What it follows from.
+    pub inputs: Inputs,
+    /// What becomes of the disks.
+    pub storage: Plan,
+    /// The certificates that are installed.
+    pub certificates: Vec<Checked>,
+    /// Every step, in its order.
+    pub steps: Vec<Step>,
+}
+
+/// The properties name nothing secret and are read by everybody in the pod.
+const PROPERTIES_MODE: u32 = 0o644;
+
+/// Passwords are for Kafka's user and for the pod's group, which Kafka may be in.
+const SECRETS_MODE: u32 = 0o440;
+
+const FOLDER_MODE: u32 = 0o755;
+
+/// Does it, and gives back what to print.
+pub fn run(args: &Init) -> Result<Vec<String>, Failure> {
+    let begun = Instant::now();
+    let inputs = inputs::read(&args.inputs)?;
+    if !inputs.run_folder.exists() {
+        // All refusals come before the first change, and this folder is one.
+        let first = prepare(inputs)?;
+        apply(&folders(&first.inputs.run_folder))?;
+        return locked(first.inputs, begun);
+    }
+    locked(inputs, begun)
+}
+
+/// Looks at everything and plans; the only thing it may write is a local CA that is not there yet.
+pub fn prepare(inputs: Inputs) -> Result<Prepared, Failure> {
+    let wanted = storage::wanted(&inputs)?;
+    let found = storage::look(&wanted);
+    let now = SystemTime::now();
+    let mut certificates = Vec::new();
+    let mut failure: Option<Failure> = None;
+    for certificate in certificates::needed(&inputs) {
+        match certificates::check(&inputs, certificate, now) {
+            Ok(checked) => certificates.push(checked),
+            Err(error) => failure = Some(join(failure, error)),
+        }
+    }
+    let tls = match controller_bundle(&inputs, &certificates) {
+        Some(bundle) => Some(certificates::client_config(bundle)?),
+        None => None,
+    };
+    let plan = match (storage::plan(&inputs, &wanted, &found, tls.as_ref()), failure) {
+        (Ok(plan), None) => plan,
+        (Ok(_), Some(failure)) => return Err(failure),
+        (Err(refusal), failure) => return Err(join(failure, refusal)),
+    };
+    let mut steps = folders(&inputs.run_folder);
+    steps.extend(folders(&inputs.run_folder.join("tls")));
+    for checked in certificates.iter().filter(|checked| !checked.kept) {
+        steps.extend(checked.steps.iter().cloned());
+    }
+    steps.extend(property_files(&inputs));
+    steps.extend(plan.steps.iter().cloned());
+    Ok(Prepared { inputs, storage: plan, certificates, steps })
+}
+
+/// The rest, with nobody else at work in the run folder: two runs at once would write over each other's files.
+fn locked(inputs: Inputs, begun: Instant) -> Result<Vec<String>, Failure> {
+    let lock = disk_io::lock(&inputs.run_folder).map_err(disk)?;
+    let Some(_lock) = lock else {
+        let message = format!("another kraftlet is at work in {}", inputs.run_folder.display());
+        return Err(Failure::new(Exit::Again, "AlreadyRunning", message));
+    };
+    let prepared = prepare(inputs)?;
+    apply(&prepared.steps)?;
+    Ok(report(&prepared, begun))
+}
+
+fn apply(steps: &[Step]) -> Result<(), Failure> {
+    disk_io::apply(steps).map_err(disk)
+}
+
+fn disk(error: DiskError) -> Failure {
+    // A full disk may have room again; a mode or an owner does not change by itself.
+    let exit = match error.reason() {
+        "DiskReadOnly" | "DiskPermissionDenied" => Exit::Person,
+        _ => Exit::Again,
+    };
+    Failure::of(exit, error.reason(), &error)
+}
+
+fn join(one: Option<Failure>, other: Failure) -> Failure {
+    match one {
+        Some(one) => one.and(other),
+        None => other,
+    }
+}
+
+/// The certificate that other controllers are asked with.
+fn controller_bundle<'a>(inputs: &Inputs, certificates: &'a [Checked]) -> Option<&'a Bundle> {
+    let name = inputs.cluster.controller_listener()?.certificate.as_ref()?;
+    certificates.iter().find(|checked| checked.name == *name).map(|checked| &checked.bundle)
+}
+
+fn folders(path: &Path) -> Vec<Step> {
+    disk_io::missing(path).into_iter().map(|path| Step::CreateDir { path, mode: FOLDER_MODE }).collect()
+}
+
+fn property_files(inputs: &Inputs) -> Vec<Step> {
+    let folder = &inputs.run_folder;
+    let by = format!("{}, written by kraftlet init; changes are lost at the next start", inputs.node.pod);
+    let secrets: Vec<_> = inputs.server.secrets.iter().chain(&inputs.client.secrets).cloned().collect();
+    let file = |name: &str, lines: &[_], mode| {
+        Step::replace(folder.join(name), server_properties::render(&by, lines), mode)
+    };
+    let mut steps = Vec::new();
+    if !secrets.is_empty() {
+        steps.push(file(SECRETS_FILE, &secrets, SECRETS_MODE));
+    }
+    steps.push(file("client.properties", &inputs.client.lines, PROPERTIES_MODE));
+    steps.push(file("server.properties", &inputs.server.lines, PROPERTIES_MODE));
+    steps
+}
+
+/// What has been done, for the container's log.
+fn report(prepared: &Prepared, begun: Instant) -> Vec<String> {
+    let Inputs { cluster, node, run_folder, .. } = &prepared.inputs;
+    let mut lines = vec![format!(
+        "{} is node {} ({}) of cluster {}, Kafka {}",
+        node.pod, node.node_id, node.pool.roles, cluster.cluster_id, cluster.kafka_version
+    )];
+    for checked in &prepared.certificates {
+        let leaf = checked.bundle.leaf();
+        let verb = if checked.kept { "kept" } else { "installed" };
+        lines.push(format!(
+            "certificate {}: {verb} leaf {} of {}, valid until {}",
+            checked.name,
+            leaf.fingerprint().short(),
+            leaf.subject(),
+            time(leaf.not_after())
+        ));
+        lines.extend(checked.warnings.iter().map(|warning| format!("warning: {warning}")));
+    }
+    lines.extend(prepared.storage.directories.iter().map(ToString::to_string));
+    lines.extend(prepared.storage.notes.iter().map(|note| format!("note: {note}")));
+    let properties: PathBuf = run_folder.join("server.properties");
+    lines.push(format!(
+        "wrote {} ({} lines) in {} ms",
+        properties.display(),
+        prepared.inputs.server.lines.len(),
+        begun.elapsed().as_millis()
+    ));
+    lines
+}
+
+fn time(at: SystemTime) -> String {
+    Timestamp::try_from(at).map(|at| format!("{at:.0}")).unwrap_or_else(|_| "an unknown time".to_owned())
+}

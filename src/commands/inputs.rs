@@ -1,0 +1,165 @@
+//! What `init` and `explain` begin with: the settings, the pod, and the properties that follow.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::path::PathBuf;
+
+use clap::Args;
+use zeroize::Zeroizing;
+
+use crate::cluster::client_properties;
+use crate::cluster::derived;
+use crate::cluster::derived::Setting;
+use crate::cluster::io as cluster_io;
+use crate::cluster::line::Line;
+use crate::cluster::model::Cluster;
+use crate::cluster::model::Node;
+use crate::cluster::overrides;
+use crate::cluster::parse;
+use crate::cluster::rules;
+use crate::cluster::server_properties;
+use crate::cluster::server_properties::ServerProperties;
+use crate::cluster::settings::Store;
+use crate::commands::failure::Exit;
+use crate::commands::failure::Failure;
+use crate::pod::facts;
+use crate::pod::facts::PodFacts;
+use crate::pod::io as pod_io;
+
+/// Where a command finds its inputs.
+#[derive(Debug, Args)]
+pub struct InputArgs {
+    /// The settings file
+    #[arg(
+        long,
+        env = "KRAFTLET_SETTINGS",
+        default_value = "/etc/kraftlet/cluster.yaml",
+        value_name = "FILE"
+    )]
+    pub settings: PathBuf,
+    /// The folder of the downward API, with files name, namespace, ip, node, zone; it need not exist
+    #[arg(long, env = "KRAFTLET_POD_INFO", default_value = "/etc/podinfo", value_name = "FOLDER")]
+    pub pod_info: PathBuf,
+    /// The pod, in place of POD_NAME
+    #[arg(long, value_name = "POD")]
+    pub pod_name: Option<String>,
+}
+
+/// All that is known before anything but the settings has been looked at.
+#[derive(Debug)]
+pub struct Inputs {
+    /// The cluster.
+    pub cluster: Cluster,
+    /// What the pod knows of itself.
+    pub facts: PodFacts,
+    /// The node that it is.
+    pub node: Node,
+    /// Where kraftlet writes.
+    pub run_folder: PathBuf,
+    /// The passwords of PKCS12 stores, by the certificate's name.
+    pub store_passwords: BTreeMap<String, String>,
+    /// `server.properties` and its passwords.
+    pub server: ServerProperties,
+    /// `client.properties` and its passwords.
+    pub client: ServerProperties,
+}
+
+/// Reads everything and works out the properties; touches nothing.
+pub fn read(args: &InputArgs) -> Result<Inputs, Failure> {
+    let cluster = read_cluster(&args.settings)?;
+    let mut environment = pod_io::environment();
+    if let Some(name) = &args.pod_name {
+        environment.insert("POD_NAME".to_owned(), name.clone());
+    }
+    let files = pod_io::downward_api(&args.pod_info)
+        .map_err(|error| Failure::of(Exit::Usage, "PodFactsUnusable", &error))?;
+    let facts = facts::parse(&environment, &args.pod_info.display().to_string(), &files)
+        .map_err(|error| Failure::new(Exit::Usage, error.reason(), error))?;
+    let namespace = facts.namespace.clone();
+    let node = cluster
+        .node(&facts.name, namespace.as_deref())
+        .map_err(|error| Failure::new(Exit::Usage, error.reason(), error))?;
+    let template =
+        |error: crate::cluster::template::TemplateError| Failure::new(Exit::Usage, "TemplateUnusable", error);
+    let run_folder = PathBuf::from(cluster.render(&cluster.templates.run_folder, &node).map_err(template)?);
+    let store_passwords = store_passwords(&cluster)?;
+    let setting = Setting {
+        node: &node,
+        namespace: namespace.as_deref(),
+        zone: facts.zone.as_deref(),
+        run_folder: &run_folder,
+        store_passwords: &store_passwords,
+    };
+    let lines = derived::lines(&cluster, &setting).map_err(template)?;
+    let added = added_lines(&cluster, &node, &environment)?;
+    let server = server_properties::merge(&run_folder, lines, added);
+    let broken = rules::broken(&server.lines, node.pool.roles, cluster.kafka_version);
+    let broken = broken.into_iter().map(|message| (message, "PropertiesInvalid")).collect();
+    if let Some(failure) = Failure::all(Exit::Usage, broken) {
+        return Err(failure);
+    }
+    let lines = client_properties::lines(&cluster, &setting).map_err(template)?;
+    let client = server_properties::merge(&run_folder, lines, Vec::new());
+    Ok(Inputs { cluster, node, run_folder, store_passwords, server, client, facts })
+}
+
+/// The settings file alone, for commands that need no pod.
+pub fn read_cluster(settings: &Path) -> Result<Cluster, Failure> {
+    let bytes = read_file(settings)?;
+    parse::parse(&settings.display().to_string(), &bytes)
+        .map_err(|problems| Failure::new(Exit::Usage, problems.reason(), problems))
+}
+
+/// A file that the settings name.
+pub fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    cluster_io::read(path).map_err(|error| Failure::of(Exit::Usage, error.reason(), &error))
+}
+
+/// A password from a file, without the line breaks at its end.
+pub fn read_password(path: &Path) -> Result<Zeroizing<String>, Failure> {
+    let bytes = read_file(path)?;
+    let unusable =
+        |what: &str| Failure::new(Exit::Usage, "PasswordUnusable", format!("{}: {what}", path.display()));
+    let text = std::str::from_utf8(&bytes).map_err(|_| unusable("the password is not UTF-8"))?;
+    let text = text.trim_end_matches(['\r', '\n']);
+    if text.is_empty() {
+        return Err(unusable("the password is empty"));
+    }
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
+fn store_passwords(cluster: &Cluster) -> Result<BTreeMap<String, String>, Failure> {
+    let mut passwords = BTreeMap::new();
+    for certificate in cluster.certificates.values().filter(|one| one.store == Store::Pkcs12) {
+        if let Some(file) = &certificate.store_password_file {
+            passwords.insert(certificate.name.clone(), read_password(file)?.to_string());
+        }
+    }
+    Ok(passwords)
+}
+
+/// The lines people have added, in the order in which they win: settings, files, environment.
+fn added_lines(
+    cluster: &Cluster,
+    node: &Node,
+    environment: &BTreeMap<String, String>,
+) -> Result<Vec<Line>, Failure> {
+    let mut lines = overrides::from_settings(&cluster.settings.properties, node.pool.roles);
+    let folder = Path::new(&cluster.settings.properties_folder);
+    let files =
+        cluster_io::read_folder(folder).map_err(|error| Failure::of(Exit::Usage, error.reason(), &error))?;
+    let files = files.iter().map(|(path, bytes)| (path.as_path(), bytes.as_slice()));
+    let mut wrong = Vec::new();
+    match overrides::from_files(files, node.pool.roles) {
+        Ok(of_files) => lines.extend(of_files),
+        Err(problems) => wrong.extend(problems),
+    }
+    match overrides::from_environment(environment) {
+        Ok(of_environment) => lines.extend(of_environment),
+        Err(problems) => wrong.extend(problems),
+    }
+    match Failure::all(Exit::Usage, wrong.into_iter().map(|one| (one, "PropertiesInvalid")).collect()) {
+        Some(failure) => Err(failure),
+        None => Ok(lines),
+    }
+}

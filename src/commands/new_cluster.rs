@@ -1,0 +1,126 @@
+//! `kraftlet new-cluster`: prints settings that make a working cluster.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+use clap::ValueEnum;
+
+use crate::cluster::parse;
+use crate::commands::failure::Exit;
+use crate::commands::failure::Failure;
+use crate::kafka::io as kafka_io;
+
+/// Prints a settings file with a fresh cluster id.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  kraftlet new-cluster > cluster.yaml
+  kraftlet new-cluster --name events --mode dedicated --quorum dynamic > cluster.yaml
+  kraftlet new-cluster --local /tmp/kafka --replicas 1 > cluster.yaml   # everything on this machine")]
+pub struct NewCluster {
+    /// The cluster's name; its StatefulSet is called the same, or <name>-broker and <name>-controller
+    #[arg(long, default_value = "kafka")]
+    name: String,
+    /// The Kafka release that will run
+    #[arg(long, default_value = "4.4.0")]
+    kafka_version: String,
+    /// How many brokers, or combined nodes
+    #[arg(long, default_value_t = 3)]
+    replicas: u32,
+    /// How many controllers, where they are nodes of their own
+    #[arg(long, default_value_t = 3)]
+    controllers: u32,
+    /// Whether controllers are nodes of their own
+    #[arg(long, value_enum, default_value_t = Mode::Combined)]
+    mode: Mode,
+    /// How the voters of the quorum are known; dynamic needs Kafka 3.9
+    #[arg(long, value_enum, default_value_t = Kind::Static)]
+    quorum: Kind,
+    /// Keep everything below this folder of this machine: disks, certificates and a CA of its own
+    #[arg(long, value_name = "FOLDER")]
+    local: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Mode {
+    Combined,
+    Dedicated,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    Static,
+    Dynamic,
+}
+
+/// Controllers of a dedicated cluster begin here, as KubeDB's do, so that 1000 brokers fit below.
+const FIRST_CONTROLLER: u32 = 1000;
+
+/// The settings' text; it has been read back and found good.
+pub fn run(args: &NewCluster) -> Result<String, Failure> {
+    let no_random = |error: &dyn std::error::Error| Failure::of(Exit::Again, "NoRandomness", error);
+    let cluster_id = kafka_io::random_cluster_id().map_err(|error| no_random(&error))?;
+    let mut text = format!(
+        "apiVersion: kraftlet.dev/v1\nkind: KafkaCluster\nname: {}\nclusterId: {cluster_id}\nkafkaVersion: {}\n\
+         formed: false # say true once the cluster runs: an empty disk is then never formatted blindly\n",
+        args.name, args.kafka_version,
+    );
+    if args.quorum == Kind::Dynamic {
+        text.push_str("quorum:\n  type: dynamic\n  initialControllers: # for the formation only\n");
+        for node_id in args.controller_ids() {
+            let directory_id = kafka_io::random_directory_id().map_err(|error| no_random(&error))?;
+            let _ = writeln!(text, "  - {{nodeId: {node_id}, directoryId: {directory_id}}}");
+        }
+    }
+    text.push_str(&args.pools());
+    if let Some(folder) = &args.local {
+        let folder = std::path::absolute(folder)
+            .map_err(|error| Failure::of(Exit::Usage, "FolderUnusable", &error))?;
+        text.push_str(&args.on_this_machine(&folder.display().to_string()));
+    }
+    match parse::parse("<new cluster>", text.as_bytes()) {
+        Ok(_) => Ok(text),
+        Err(problems) => Err(Failure::new(Exit::Usage, problems.reason(), problems)),
+    }
+}
+
+impl NewCluster {
+    fn controller_ids(&self) -> std::ops::Range<u32> {
+        match self.mode {
+            Mode::Combined => 0..self.replicas,
+            Mode::Dedicated => FIRST_CONTROLLER..FIRST_CONTROLLER.saturating_add(self.controllers),
+        }
+    }
+
+    fn pools(&self) -> String {
+        let Self { name, replicas, controllers, .. } = self;
+        match self.mode {
+            Mode::Combined => format!(
+                "pools:\n- statefulSet: {name}\n  roles: [broker, controller]\n  replicas: {replicas}\n"
+            ),
+            Mode::Dedicated => format!(
+                "pools:\n- statefulSet: {name}-controller\n  roles: [controller]\n  replicas: {controllers}\n  \
+                 nodeIds: {{first: {FIRST_CONTROLLER}}}\n\
+                 - statefulSet: {name}-broker\n  roles: [broker]\n  replicas: {replicas}\n"
+            ),
+        }
+    }
+
+    fn on_this_machine(&self, folder: &str) -> String {
+        format!(
+            "# All nodes on this machine, each with a name and a loopback address of its own.\n\
+             host: \"{{pod}}.{{name}}.localhost\"\nbindHost: \"{{pod}}.{{name}}.localhost\"\n\
+             runFolder: {0}\nstorage:\n  logDirs:\n  - {1}\npropertiesFolder: {2}\n\
+             certificates:\n  node:\n    source:\n      localCa:\n        folder: {3}\n",
+            quoted(&format!("{folder}/pods/{{pod}}/run")),
+            quoted(&format!("{folder}/pods/{{pod}}/data")),
+            quoted(&format!("{folder}/properties")),
+            quoted(&format!("{folder}/ca")),
+        )
+    }
+}
+
+/// A YAML text in double quotes, which are those of JSON.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}

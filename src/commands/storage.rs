@@ -1,0 +1,215 @@
+//! The storage part of `init`: look at the disks, ask the other controllers where that matters, plan.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::SystemTime;
+
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
+
+use crate::cluster::derived;
+use crate::cluster::model::Node;
+use crate::cluster::model::Quorum;
+use crate::commands::failure::Exit;
+use crate::commands::failure::Failure;
+use crate::commands::failure::chain;
+use crate::commands::inputs;
+use crate::commands::inputs::Inputs;
+use crate::kafka::features;
+use crate::kafka::io as kafka_io;
+use crate::kafka::io::Tls;
+use crate::kafka::metadata_records::MetadataRecord;
+use crate::kafka::metadata_records::Voter;
+use crate::kafka::scram;
+use crate::kafka::scram::ScramCredential;
+use crate::kafka::scram::ScramMechanism;
+use crate::storage::controller;
+use crate::storage::empty_disk::Answer;
+use crate::storage::found::Found;
+use crate::storage::io as storage_io;
+use crate::storage::plan;
+use crate::storage::plan::Plan;
+use crate::storage::wanted;
+use crate::storage::wanted::InitialVoters;
+use crate::storage::wanted::Wanted;
+
+/// How long `init` waits for the other controllers' answers, all asked at once. Controllers that are there answer in
+/// milliseconds; when a cluster is formed nobody is there yet, and nobody should wait long to learn that.
+const ASK_WITHIN: Duration = Duration::from_secs(1);
+
+/// What this node's storage must be.
+pub fn wanted(inputs: &Inputs) -> Result<Wanted, Failure> {
+    let Inputs { cluster, node, .. } = inputs;
+    let render = |template| {
+        let rendered = cluster.render(template, node).map(PathBuf::from);
+        rendered.map_err(|error| Failure::new(Exit::Usage, "TemplateUnusable", error))
+    };
+    let log_dirs: Vec<PathBuf> = cluster.templates.log_dirs.iter().map(render).collect::<Result<_, _>>()?;
+    let metadata_log_dir = match &cluster.templates.metadata_log_dir {
+        Some(template) => render(template)?,
+        None => log_dirs.first().cloned().unwrap_or_default(),
+    };
+    let pod = node.pod.to_string();
+    let state = if !cluster.settings.formed {
+        wanted::Cluster::NeverFormed
+    } else if cluster.settings.storage.format_empty_disk_of.contains(&pod) {
+        wanted::Cluster::FormedAndLossAccepted
+    } else {
+        wanted::Cluster::Formed
+    };
+    Ok(Wanted {
+        node_id: node.node_id,
+        cluster_id: cluster.cluster_id.clone(),
+        roles: node.pool.roles,
+        kafka_version: cluster.kafka_version,
+        records: records(inputs)?,
+        log_dirs,
+        metadata_log_dir,
+        quorum: quorum(inputs)?,
+        cluster: state,
+    })
+}
+
+/// Looks at the node's directories.
+pub fn look(wanted: &Wanted) -> Found {
+    storage_io::look(wanted.directories())
+}
+
+/// Asks the other controllers, if the answer decides anything, and plans.
+pub fn plan(
+    inputs: &Inputs,
+    wanted: &Wanted,
+    found: &Found,
+    tls: Option<&Arc<ClientConfig>>,
+) -> Result<Plan, Failure> {
+    let answers = if controller::needs_asking(found, wanted) { ask(inputs, tls)? } else { Vec::new() };
+    plan_with(wanted, found, &answers)
+}
+
+/// Plans without asking anybody.
+pub fn plan_unasked(wanted: &Wanted, found: &Found) -> Result<Plan, Failure> {
+    plan_with(wanted, found, &[])
+}
+
+fn plan_with(wanted: &Wanted, found: &Found, answers: &[Answer]) -> Result<Plan, Failure> {
+    // An id for every directory, drawn before the plan so that the plan itself is a function of its inputs.
+    let mut ids = Vec::new();
+    for _ in &found.dirs {
+        let id = kafka_io::random_directory_id();
+        ids.push(id.map_err(|error| Failure::of(Exit::Again, error.reason(), &error))?);
+    }
+    let mut ids = ids.into_iter();
+    let fresh_id = || ids.next().expect("one has been drawn for each directory");
+    plan::plan(found, wanted, answers, fresh_id, SystemTime::now()).map_err(|refusals| {
+        let failures = refusals.iter().map(|refusal| {
+            let exit = if refusal.may_pass() { Exit::Again } else { Exit::Person };
+            Failure::of(exit, refusal.reason(), refusal)
+        });
+        let refused = || Failure::new(Exit::Person, "StorageRefused", "the storage cannot be used");
+        failures.reduce(Failure::and).unwrap_or_else(refused)
+    })
+}
+
+/// The records a new cluster begins with: feature levels, then users.
+fn records(inputs: &Inputs) -> Result<Vec<MetadataRecord>, Failure> {
+    let cluster = &inputs.cluster;
+    let levels = features::feature_levels(cluster.kafka_version, cluster.metadata_version);
+    let mut records: Vec<MetadataRecord> = levels.into_iter().map(MetadataRecord::from).collect();
+    for user in &cluster.settings.scram_users {
+        let mechanism: ScramMechanism = user
+            .mechanism
+            .to_string()
+            .parse()
+            .map_err(|error| Failure::new(Exit::Usage, "SettingsInvalid", error))?;
+        let password = inputs::read_password(user.password_file.as_ref())?;
+        let salt = scram::deterministic_salt(&cluster.cluster_id, mechanism, &user.name);
+        let credential =
+            ScramCredential::derive(mechanism, &user.name, password.as_bytes(), &salt, user.iterations)
+                .map_err(|error| Failure::new(Exit::Usage, error.reason(), error))?;
+        records.push(MetadataRecord::UserScramCredential(credential));
+    }
+    Ok(records)
+}
+
+fn quorum(inputs: &Inputs) -> Result<wanted::Quorum, Failure> {
+    let Inputs { cluster, node, facts, .. } = inputs;
+    let initial = match &cluster.quorum {
+        Quorum::Static => return Ok(wanted::Quorum::Static),
+        Quorum::Dynamic(initial) => initial,
+    };
+    let Some(listener) = cluster.controller_listener() else { return Ok(wanted::Quorum::Static) };
+    let address = |node: &Node| {
+        let (host, port) = cluster
+            .address(node, listener)
+            .map_err(|error| Failure::new(Exit::Usage, "TemplateUnusable", error))?;
+        let port = port.parse::<u16>().map_err(|_| {
+            let message = format!("listener {}: advertised port {port:?} is no port", listener.name);
+            Failure::new(Exit::Usage, "SettingsInvalid", message)
+        })?;
+        Ok::<_, Failure>((host, port))
+    };
+    if initial.is_empty() {
+        let (host, port) = address(node)?;
+        let alone = InitialVoters::Standalone { listener_name: listener.name.clone(), host, port };
+        let voters = if node.pool.roles.is_controller() { alone } else { InitialVoters::Unknown };
+        return Ok(wanted::Quorum::Dynamic(voters));
+    }
+    let mut voters = Vec::new();
+    for peer in cluster.nodes(facts.namespace.as_deref()) {
+        if let Some(directory_id) = initial.get(&peer.node_id) {
+            let (host, port) = address(&peer)?;
+            voters.push(Voter {
+                node_id: peer.node_id,
+                directory_id: (*directory_id).into(),
+                listener_name: listener.name.clone(),
+                host,
+                port,
+            });
+        }
+    }
+    Ok(wanted::Quorum::Dynamic(InitialVoters::Voters(voters)))
+}
+
+/// What the other controllers say of the quorum, each asked at the same time.
+fn ask(inputs: &Inputs, tls: Option<&Arc<ClientConfig>>) -> Result<Vec<Answer>, Failure> {
+    let Inputs { cluster, node, facts, .. } = inputs;
+    let Some(listener) = cluster.controller_listener() else { return Ok(Vec::new()) };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::of(Exit::Again, "RuntimeFailed", &error))?;
+    let answers = runtime.block_on(async {
+        let deadline = tokio::time::Instant::now() + ASK_WITHIN;
+        let mut asked = tokio::task::JoinSet::new();
+        for peer in cluster.nodes(facts.namespace.as_deref()) {
+            if peer.node_id == node.node_id || !peer.pool.roles.is_controller() {
+                continue;
+            }
+            let Ok((host, port)) = cluster.address(&peer, listener) else { continue };
+            let tls = match tls.filter(|_| listener.security_protocol.has_tls()) {
+                Some(config) => {
+                    server_name(&host).map(|server_name| Tls { config: Arc::clone(config), server_name })
+                }
+                None => None,
+            };
+            asked.spawn(async move {
+                let address = derived::host_port(&host, &port);
+                let said = kafka_io::describe_quorum(&address, tls.as_ref(), deadline).await;
+                Answer { from: peer.node_id, said: said.map_err(|error| chain(&error)) }
+            });
+        }
+        asked.join_all().await
+    });
+    // The resolver runs on a thread that cannot be interrupted; nobody waits for it.
+    runtime.shutdown_background();
+    Ok(answers)
+}
+
+fn server_name(host: &str) -> Option<ServerName<'static>> {
+    match host.parse::<IpAddr>() {
+        Ok(address) => Some(ServerName::IpAddress(address.into())),
+        Err(_) => ServerName::try_from(host.to_owned()).ok(),
+    }
+}

@@ -1,0 +1,317 @@
+//! The built binary, as a shell and a kubelet see it: exit codes, words, and what is on the disk afterwards.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+use std::process::Output;
+
+use tempfile::TempDir;
+
+/// A machine of one's own: a folder, and settings that keep everything in it.
+struct Machine {
+    folder: TempDir,
+}
+
+impl Machine {
+    fn new(extra: &[&str]) -> Self {
+        let machine = Self { folder: tempfile::tempdir().unwrap() };
+        let folder = machine.path("").display().to_string();
+        let made = machine.run(&[&["new-cluster", "--name", "demo", "--local", &folder], extra].concat(), &[]);
+        assert_eq!(made.status.code(), Some(0), "{}", text(&made.stderr));
+        fs::write(machine.path("cluster.yaml"), &made.stdout).unwrap();
+        machine
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn edit(&self, from: &str, to: &str) {
+        let settings = fs::read_to_string(self.path("cluster.yaml")).unwrap();
+        assert!(settings.contains(from), "{settings}");
+        fs::write(self.path("cluster.yaml"), settings.replace(from, to)).unwrap();
+    }
+
+    fn run(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kraftlet"));
+        command.args(arguments).env_clear().envs(environment.iter().copied()).current_dir(self.folder.path());
+        command.env("KRAFTLET_SETTINGS", self.path("cluster.yaml")).output().unwrap()
+    }
+
+    fn init(&self, environment: &[(&str, &str)]) -> Output {
+        self.run(&["init"], environment)
+    }
+
+    /// Every file below a folder with its bytes.
+    fn files(&self, below: &str) -> BTreeMap<PathBuf, Vec<u8>> {
+        let mut found = BTreeMap::new();
+        let mut folders = vec![self.path(below)];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(&folder).into_iter().flatten() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    found.insert(path.clone(), fs::read(&path).unwrap());
+                }
+            }
+        }
+        found
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn ends(output: &Output, code: i32, wanted: &[&str]) {
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{said}{}", text(&output.stdout));
+    for want in wanted {
+        assert!(said.contains(want), "want {want:?} in\n{said}");
+    }
+}
+
+const POD: (&str, &str) = ("POD_NAME", "demo-0");
+
+#[test]
+fn init_twice_is_init_once() {
+    let machine = Machine::new(&["--replicas", "1"]);
+    ends(&machine.init(&[POD]), 0, &[]);
+    let first = machine.files("pods");
+    let names: Vec<String> =
+        first.keys().map(|path| path.strip_prefix(machine.path("pods/demo-0")).unwrap().display().to_string()).collect();
+    assert_eq!(
+        names,
+        [
+            "data/__cluster_metadata-0/00000000000000000000-0000000000.checkpoint",
+            "data/meta.properties",
+            "run/client.properties",
+            "run/server.properties",
+            "run/tls/node/keystore.pem",
+            "run/tls/node/truststore.pem",
+        ]
+    );
+    ends(&machine.init(&[POD]), 0, &[]);
+    assert!(machine.files("pods") == first, "the second run changed something");
+}
+
+#[test]
+fn all_problems_of_the_settings_come_at_once_with_their_lines() {
+    let machine = Machine::new(&[]);
+    machine.edit("kafkaVersion: 4.4.0", "kafkaVersion: 4.4.0\nreplicsa: 3\nformed: maybe");
+    let output = machine.init(&[POD]);
+    let file = machine.path("cluster.yaml").display().to_string();
+    ends(
+        &output,
+        64,
+        &[
+            &format!("{file}:6:1: unknown key `replicsa`"),
+            "    6 | replicsa: 3\n      | ^",
+            &format!("{file}:7:9: `formed` is \"maybe\"; want true or false"),
+            &format!("{file}:8:1: key `formed` stands here for the second time"),
+            "[SettingsInvalid]",
+        ],
+    );
+    assert!(machine.files("pods").is_empty());
+}
+
+#[test]
+fn settings_that_are_no_settings_are_refused_with_one_clear_message() {
+    let machine = Machine::new(&[]);
+    let file = machine.path("cluster.yaml");
+    for (bytes, want) in [
+        (b"a: \xff".to_vec(), "1:4: byte 0xff is not UTF-8"),
+        (vec![b'#'; 5_000_000], "want at most 1048576"),
+        (b"a: &a [1]\nb: [*a, *a]\n".to_vec(), "1:7: anchors are not read in settings"),
+        (b"- 1\n".to_vec(), "the settings is a list; want a mapping"),
+        (b"a: [\n".to_vec(), "not YAML"),
+    ] {
+        fs::write(&file, bytes).unwrap();
+        ends(&machine.init(&[POD]), 64, &[want]);
+    }
+    fs::remove_file(&file).unwrap();
+    ends(&machine.init(&[POD]), 64, &["cannot read ", "No such file or directory", "[FileUnreadable]"]);
+    fs::create_dir(&file).unwrap();
+    ends(&machine.init(&[POD]), 64, &["not a file"]);
+}
+
+#[test]
+fn a_pod_that_is_no_node_is_wrong_usage() {
+    let machine = Machine::new(&[]);
+    ends(&machine.init(&[]), 64, &["POD_NAME is not set, and there is no file /etc/podinfo/name"]);
+    ends(&machine.init(&[("POD_NAME", "demo")]), 64, &["pod name \"demo\" has no ordinal"]);
+    ends(&machine.init(&[("POD_NAME", "demo-4294967296")]), 64, &["ordinal is greater than 2147483647"]);
+    ends(&machine.init(&[("POD_NAME", "other-0")]), 64, &["the settings have pools for demo"]);
+    ends(&machine.init(&[("POD_NAME", "demo-3")]), 64, &["controller demo-3 (node 3) is not among the voters"]);
+    assert!(machine.files("pods").is_empty());
+}
+
+#[test]
+fn wrong_usage_ends_with_64_and_help_with_0() {
+    let machine = Machine::new(&[]);
+    ends(&machine.run(&["innit"], &[]), 64, &["unrecognized subcommand 'innit'"]);
+    ends(&machine.run(&["init", "--settigns", "x"], &[]), 64, &["unexpected argument '--settigns'"]);
+    let help = machine.run(&["init", "--help"], &[]);
+    ends(&help, 0, &[]);
+    assert!(text(&help.stdout).contains("Examples:"), "{}", text(&help.stdout));
+    assert!(!text(&help.stdout).contains('\u{1b}'), "colour without a terminal");
+}
+
+#[test]
+fn keys_that_kraftlet_owns_are_refused_wherever_they_come_from() {
+    let machine = Machine::new(&[]);
+    fs::create_dir(machine.path("properties")).unwrap();
+    fs::write(machine.path("properties/all.properties"), "process.roles=broker\n").unwrap();
+    ends(
+        &machine.init(&[POD, ("KAFKA_NODE_ID", "7"), ("KAFKA_PORT", "tcp://10.0.0.1:9092")]),
+        64,
+        &[
+            "all.properties: `process.roles` cannot be set here; its value comes from `pools[].roles`",
+            "KAFKA_NODE_ID: `node.id` cannot be set here",
+        ],
+    );
+    assert!(machine.files("pods").is_empty());
+}
+
+#[test]
+fn the_last_of_settings_file_and_environment_wins() {
+    let machine = Machine::new(&["--replicas", "1"]);
+    machine.edit("kind: KafkaCluster", "kind: KafkaCluster\nproperties: {all: {a: s, b: s, c: s}}");
+    fs::create_dir(machine.path("properties")).unwrap();
+    fs::write(machine.path("properties/all.properties"), "b=f\nc=f\n").unwrap();
+    fs::write(machine.path("properties/combined.properties"), "d: \\u00e9\\ud83d\\ude00\n").unwrap();
+    ends(&machine.init(&[POD, ("KAFKA_C", "e")]), 0, &[]);
+    let written = text(&machine.files("pods")[&machine.path("pods/demo-0/run/server.properties")]);
+    for want in ["\na=s\n", "\nb=f\n", "\nc=e\n", "\nd=\\u00e9\\ud83d\\ude00\n"] {
+        assert!(written.to_lowercase().contains(want), "want {want:?} in\n{written}");
+    }
+}
+
+#[test]
+fn a_password_is_only_in_the_file_for_passwords() {
+    let machine = Machine::new(&["--replicas", "1"]);
+    let jaas = "org.apache.kafka.common.security.plain.PlainLoginModule required password=\"hunter2\";";
+    let environment = [POD, ("KAFKA_LISTENER_NAME_CLIENT_PLAIN_SASL_JAAS_CONFIG", jaas)];
+    let init = machine.init(&environment);
+    ends(&init, 0, &[]);
+    let explain = machine.run(&["explain"], &environment);
+    let holders: Vec<PathBuf> =
+        machine.files("pods").into_iter().filter(|(_, bytes)| text(bytes).contains("hunter2")).map(|(p, _)| p).collect();
+    let secrets = machine.path("pods/demo-0/run/secrets.properties");
+    assert_eq!(holders, [secrets.as_path()]);
+    assert_eq!(mode(&secrets), 0o440);
+    for output in [init, explain] {
+        assert!(!format!("{}{}", text(&output.stdout), text(&output.stderr)).contains("hunter2"));
+    }
+}
+
+#[test]
+fn a_directory_of_another_cluster_or_node_is_refused_and_left_as_it_is() {
+    let machine = Machine::new(&["--replicas", "1"]);
+    ends(&machine.init(&[POD]), 0, &[]);
+    let before = machine.files("pods/demo-0/data");
+    let settings = fs::read_to_string(machine.path("cluster.yaml")).unwrap();
+    let id = settings.lines().find_map(|line| line.strip_prefix("clusterId: ")).unwrap();
+    machine.edit(id, "Xk3vXo2uTwq9ZQbn0eM1Jw");
+    ends(&machine.init(&[POD]), 2, &[id, "Xk3vXo2uTwq9ZQbn0eM1Jw", "meta.properties"]);
+    machine.edit("Xk3vXo2uTwq9ZQbn0eM1Jw", id);
+    machine.edit("  replicas: 1", "  replicas: 1\n  nodeIds: {first: 7}");
+    ends(&machine.init(&[POD]), 2, &["node.id", "7"]);
+    assert!(machine.files("pods/demo-0/data") == before);
+}
+
+#[test]
+fn a_certificate_that_kafka_would_choke_on_is_refused_with_every_reason() {
+    let machine = Machine::new(&["--replicas", "1"]);
+    ends(&machine.init(&[POD]), 0, &[]);
+    // The demo's own leaf, mounted for a pod of another cluster's name and with another key.
+    let keystore = fs::read_to_string(machine.path("pods/demo-0/run/tls/node/keystore.pem")).unwrap();
+    let ca_key = fs::read_to_string(machine.path("ca/ca.key")).unwrap();
+    let block = |text: &str, kind: &str| {
+        let begin = text.find(&format!("-----BEGIN {kind}")).unwrap();
+        let end = text[begin..].find(&format!("-----END {kind}-----")).unwrap() + begin;
+        format!("{}-----END {kind}-----\n", &text[begin..end])
+    };
+    let mounted = machine.path("mounted");
+    fs::create_dir(&mounted).unwrap();
+    fs::write(mounted.join("tls.key"), block(&ca_key, "PRIVATE KEY")).unwrap();
+    fs::write(mounted.join("tls.crt"), block(&keystore, "CERTIFICATE")).unwrap();
+    fs::copy(machine.path("ca/ca.crt"), mounted.join("ca.crt")).unwrap();
+    machine.edit("localCa", "mounted");
+    machine.edit("/ca\"", "/mounted\"");
+    machine.edit("host: \"{pod}.{name}.localhost\"", "host: \"{pod}.elsewhere.localhost\"");
+    machine.edit("name: demo", "name: other");
+    let before = machine.files("pods");
+    ends(
+        &machine.init(&[POD]),
+        2,
+        &["[KeyMismatch]", "[HostNotCovered]", "demo-0.elsewhere.localhost", "[PrincipalNotSuperUser]"],
+    );
+    assert!(machine.files("pods") == before);
+}
+
+#[test]
+fn explain_writes_nothing_and_shows_what_would_change() {
+    let machine = Machine::new(&["--replicas", "1"]);
+    let explained = machine.run(&["explain", "--pod-name", "demo-0"], &[]);
+    ends(&explained, 0, &[]);
+    assert!(!machine.path("pods").exists() && !machine.path("ca").exists());
+    assert!(text(&explained.stdout).contains("The file is not there yet."));
+    ends(&machine.init(&[POD]), 0, &[]);
+    let json = machine.run(&["explain", "--output", "json"], &[POD, ("KAFKA_NUM_PARTITIONS", "5")]);
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(
+        json["changes"],
+        serde_json::json!([{"key": "num.partitions", "before": null, "after": "5"}]),
+        "{json:#}"
+    );
+    let line = json["lines"].as_array().unwrap().iter().find(|line| line["key"] == "num.partitions").unwrap();
+    assert_eq!((line["origin"].as_str(), line["from"].as_str()), (Some("env"), Some("env KAFKA_NUM_PARTITIONS")));
+}
+
+#[test]
+fn two_runs_in_one_folder_do_not_meet() {
+    let machine = Machine::new(&["--replicas", "1"]);
+    ends(&machine.init(&[POD]), 0, &[]);
+    let _held = kraftlet::disk::io::lock(&machine.path("pods/demo-0/run")).unwrap().unwrap();
+    ends(&machine.init(&[POD]), 1, &["another kraftlet is at work in", "[AlreadyRunning]"]);
+}
+
+#[test]
+fn a_cluster_id_is_random_and_never_begins_with_a_hyphen() {
+    let machine = Machine::new(&[]);
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..40 {
+        let id = text(&machine.run(&["cluster-id"], &[]).stdout).trim().to_owned();
+        assert!(id.len() == 22 && !id.starts_with('-'), "{id}");
+        assert!(seen.insert(id));
+    }
+}
+
+#[test]
+fn what_new_cluster_prints_fits_the_published_schema() {
+    let machine = Machine::new(&[]);
+    let schema: serde_json::Value = serde_json::from_slice(&machine.run(&["schema"], &[]).stdout).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let shapes: [&[&str]; 4] = [
+        &[],
+        &["--mode", "dedicated"],
+        &["--quorum", "dynamic", "--replicas", "5"],
+        &["--mode", "dedicated", "--quorum", "dynamic", "--local", "/tmp/x"],
+    ];
+    for shape in shapes {
+        let printed = machine.run(&[&["new-cluster"], shape].concat(), &[]);
+        ends(&printed, 0, &[]);
+        let document: serde_json::Value = serde_saphyr::from_slice(&printed.stdout).unwrap();
+        let errors: Vec<String> = validator.iter_errors(&document).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{errors:?}\n{}", text(&printed.stdout));
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt;
+    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
