@@ -31,9 +31,18 @@ KEEP=no
 read_arguments() {
     while (($# > 0)); do
         case "$1" in
-            --kafka) KAFKA="$(one_of --kafka "${2-}" "${DEMO_VERSIONS[@]}")" && shift ;;
-            --mode) MODE="$(one_of --mode "${2-}" combined dedicated)" && shift ;;
-            --quorum) QUORUM="$(one_of --quorum "${2-}" static dynamic)" && shift ;;
+            --kafka)
+                KAFKA="$(one_of --kafka "${2-}" "${DEMO_VERSIONS[@]}")"
+                shift
+                ;;
+            --mode)
+                MODE="$(one_of --mode "${2-}" combined dedicated)"
+                shift
+                ;;
+            --quorum)
+                QUORUM="$(one_of --quorum "${2-}" static dynamic)"
+                shift
+                ;;
             --once) ONCE=yes ;;
             --keep) KEEP=yes ;;
             --help) usage && exit 0 ;;

@@ -44,13 +44,14 @@ setting() {
 }
 
 # A hosts file for the JVMs, so that neither /etc/hosts nor a name server is touched. A JVM that has one asks nothing
-# else, so this machine's own name and localhost are in it too.
+# else, so this machine's own name and localhost are in it too. Each demo has a range of its own, taken from its process
+# id, so that two may run side by side.
 write_hosts() {
-    local pod names address number=0
+    local pod names address number=0 range="127.$((1 + $$ % 250)).$((1 + $$ / 250 % 250))"
     printf '127.0.0.1 localhost %s\n' "$(uname -n)" >"$FOLDER/hosts"
     for pod in "${PODS[@]}"; do
         number=$((number + 1))
-        address="$(hosts_of "$pod" | grep -E -m 1 '^127\.' || printf '127.0.77.%s' "$number")"
+        address="$(hosts_of "$pod" | grep -E -m 1 '^127\.' || printf '%s.%s' "$range" "$number")"
         names="$(hosts_of "$pod" | grep -v -E '^[0-9.]*$|^localhost$' | sort -u | tr '\n' ' ' || true)"
         if [[ -n "$names" ]]; then
             printf '%s %s\n' "$address" "$names" >>"$FOLDER/hosts"
