@@ -7,4 +7,5 @@ mod golden;
 mod ask;
 #[cfg(test)]
 mod program;
+#[cfg(test)]
 mod storage;

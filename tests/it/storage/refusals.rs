@@ -185,10 +185,10 @@ fn a_path_that_is_no_directory_of_its_own_is_refused() {
         )],
     );
     check(
-        |root, _| symlink("/nowhere", root.join("data-1")).unwrap(),
+        |root, _| symlink("not-mounted", root.join("data-1")).unwrap(),
         &[(
             "LogDirDanglingLink",
-            "log directory <root>/data-1 is a symbolic link to /nowhere, which does not exist",
+            "log directory <root>/data-1 is a symbolic link to not-mounted, which does not exist",
         )],
     );
     check(
