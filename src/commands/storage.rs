@@ -19,6 +19,7 @@ use crate::commands::inputs;
 use crate::commands::inputs::Inputs;
 use crate::kafka::features;
 use crate::kafka::io as kafka_io;
+use crate::kafka::io::AskError;
 use crate::kafka::io::Tls;
 use crate::kafka::metadata_records::MetadataRecord;
 use crate::kafka::metadata_records::Voter;
@@ -27,6 +28,7 @@ use crate::kafka::scram::ScramCredential;
 use crate::kafka::scram::ScramMechanism;
 use crate::storage::controller;
 use crate::storage::empty_disk::Answer;
+use crate::storage::empty_disk::NoAnswer;
 use crate::storage::found::Found;
 use crate::storage::io as storage_io;
 use crate::storage::plan;
@@ -197,7 +199,11 @@ fn ask(inputs: &Inputs, tls: Option<&Arc<ClientConfig>>) -> Result<Vec<Answer>, 
             asked.spawn(async move {
                 let address = derived::host_port(&host, &port);
                 let said = kafka_io::describe_quorum(&address, tls.as_ref(), deadline).await;
-                Answer { from: peer.node_id, said: said.map_err(|error| chain(&error)) }
+                let no_answer = |error: AskError| match error.nobody_there() {
+                    true => NoAnswer::NobodyThere(chain(&error)),
+                    false => NoAnswer::NoLeader(chain(&error)),
+                };
+                Answer { from: peer.node_id, said: said.map_err(no_answer) }
             });
         }
         asked.join_all().await

@@ -178,6 +178,24 @@ impl AskError {
             Self::Response { source, .. } => source.reason(),
         }
     }
+
+    /// Whether it is certain that no Kafka was reached: no such name, no listener, no way there, no connection in
+    /// time. Everything else means that somebody is there, or that this node cannot tell.
+    pub fn nobody_there(&self) -> bool {
+        match self {
+            Self::NoSuchName { .. } | Self::NobodyListens { .. } | Self::ConnectTimedOut { .. } => true,
+            Self::InvalidAddress { .. }
+            | Self::Resolver { .. }
+            | Self::Connect { .. }
+            | Self::AnswerTimedOut { .. }
+            | Self::Tls { .. }
+            | Self::Ended { .. }
+            | Self::WantsTls { .. }
+            | Self::TooLong { .. }
+            | Self::NotAsked { .. }
+            | Self::Response { .. } => false,
+        }
+    }
 }
 
 /// Asks the listener at `address` (`host:port`, an IPv6 address in brackets) how the quorum is.
@@ -239,6 +257,9 @@ async fn connect(address: &str) -> Result<TcpStream, AskError> {
     let (host, port) = address.rsplit_once(':').ok_or_else(invalid)?;
     let port: u16 = port.parse().map_err(|_| invalid())?;
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    // RFC 6761, section 6.3: names below localhost are this machine, and no name server is asked for them.
+    let is_local = bare == "localhost" || bare.ends_with(".localhost");
+    let bare = if is_local { "127.0.0.1" } else { bare };
     let resolved: Vec<SocketAddr> = match tokio::net::lookup_host((bare, port)).await {
         Ok(addresses) => addresses.collect(),
         Err(source) => return Err(unresolved(address, source)),

@@ -16,9 +16,13 @@
 //! "Lately" matters: the leader keeps the last offset of a voter that is gone, and that disk may be lost as well. If
 //! two disks are lost at once, each of the two nodes sees the other one silent and does not count it.
 //!
+//! In a young cluster nobody leads yet, and each voter has to start without asking. But where enough others are
+//! *there* to elect a leader without us, they either do so in a moment or are an old cluster in between two leaders:
+//! then we wait as well. No cluster fails to form by that, because those who are waited for do not need us.
+//!
 //! What is left, and no rule on one node can see:
 //! * `formed: false` kept in the settings of a cluster that has formed. Then silence of the other controllers is taken
-//!   for youth. A leader that answers is believed over the settings; a cluster that is down altogether cannot answer.
+//!   for youth. A leader that answers is believed over the settings; a cluster that is down cannot answer.
 //! * A disk that went back in time (a restored snapshot of a volume) has a log, only an old one. It looks like a
 //!   voter that was away, and Kafka takes it for one.
 //! * A deleted `quorum-state` beside an intact log: a vote may be given twice in one epoch. `plan` notes it.
@@ -73,8 +77,17 @@ pub enum Formed {
 pub struct Answer {
     /// Which one was asked.
     pub from: NodeId,
-    /// The quorum as its leader sees it, or why there is no such answer: unreachable, not the leader, not allowed.
-    pub said: Result<QuorumInfo, String>,
+    /// The quorum as its leader sees it, or why there is no such answer.
+    pub said: Result<QuorumInfo, NoAnswer>,
+}
+
+/// Why a controller did not tell the state of the quorum; the text says it to a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// It is certain that no Kafka was reached there.
+    NobodyThere(String),
+    /// Somebody is there and is not the leader, or does not speak with us; or this node cannot tell.
+    NoLeader(String),
 }
 
 /// What may be done with the empty metadata log.
@@ -95,6 +108,15 @@ pub enum Wait {
     NoLeader {
         /// From what the cluster is known to hold records.
         formed: Formed,
+        /// Who was asked, and what each said.
+        asked: Vec<(NodeId, String)>,
+    },
+    /// Nobody leads, but enough controllers are there to elect one without us.
+    LeaderExpected {
+        /// How many are there.
+        there: usize,
+        /// How many it takes.
+        majority: usize,
         /// Who was asked, and what each said.
         asked: Vec<(NodeId, String)>,
     },
@@ -140,7 +162,7 @@ pub fn may_use_empty_disk(situation: &Situation, answers: &[Answer]) -> EmptyDis
     let has_formed = has_leader(answers) || situation.formed != Formed::NotKnown;
     let is_fresh = situation.directory_id.is_none();
     if !has_formed {
-        return EmptyDisk::AsConfigured;
+        return young(answers);
     }
     match situation.voters {
         // Nobody can have counted a directory id that does not exist yet.
@@ -151,16 +173,28 @@ pub fn may_use_empty_disk(situation: &Situation, answers: &[Answer]) -> EmptyDis
         VotersIn::MetadataLog | VotersIn::Settings => {}
     }
     let Some((leader, info)) = leader(answers) else {
-        let asked = answers
-            .iter()
-            .map(|answer| {
-                let said = answer.said.as_ref().err().cloned();
-                (answer.from, said.unwrap_or_else(|| "knows no leader".to_owned()))
-            })
-            .collect();
-        return EmptyDisk::Wait(Wait::NoLeader { formed: situation.formed.clone(), asked });
+        return EmptyDisk::Wait(Wait::NoLeader { formed: situation.formed.clone(), asked: asked(answers) });
     };
     judge(situation, leader, info)
+}
+
+/// Nothing says that the cluster has formed, and nobody leads.
+fn young(answers: &[Answer]) -> EmptyDisk {
+    let is_there = |answer: &&Answer| !matches!(answer.said, Err(NoAnswer::NobodyThere(_)));
+    let there = answers.iter().filter(is_there).count();
+    let majority = answers.len().saturating_add(1) / 2 + 1;
+    if there < majority {
+        return EmptyDisk::AsConfigured;
+    }
+    EmptyDisk::Wait(Wait::LeaderExpected { there, majority, asked: asked(answers) })
+}
+
+fn asked(answers: &[Answer]) -> Vec<(NodeId, String)> {
+    let why = |answer: &Answer| match &answer.said {
+        Ok(_) => "knows no leader".to_owned(),
+        Err(NoAnswer::NobodyThere(why) | NoAnswer::NoLeader(why)) => why.clone(),
+    };
+    answers.iter().map(|answer| (answer.from, why(answer))).collect()
 }
 
 /// Whether any controller answers as, or for, a leader. Without us there is one only if the others have elected it,
@@ -244,6 +278,7 @@ impl Wait {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::NoLeader { .. } => "EmptyDiskNoLeader",
+            Self::LeaderExpected { .. } => "EmptyDiskLeaderExpected",
             Self::NothingCommitted { .. } => "EmptyDiskNothingCommitted",
             Self::TooFewHolders { .. } => "EmptyDiskOthersBehind",
             Self::NotAVoter { .. } => "EmptyDiskNotAVoter",
@@ -269,10 +304,15 @@ impl fmt::Display for Wait {
         match self {
             Self::NoLeader { formed, asked } => {
                 write!(f, "{formed}, but no leader answers to say whether the others hold all its records")?;
-                for (index, (node_id, said)) in asked.iter().enumerate() {
-                    write!(f, "{}controller {node_id}: {said}", if index == 0 { " (" } else { "; " })?;
-                }
-                f.write_str(if asked.is_empty() { " (there is no other controller to ask)" } else { ")" })
+                listed(f, asked)
+            }
+            Self::LeaderExpected { there, majority, asked } => {
+                write!(
+                    f,
+                    "{there} other controllers are there, and {majority} can elect a leader without this node; want \
+                     its word on whether they hold records already"
+                )?;
+                listed(f, asked)
             }
             Self::NothingCommitted { leader, epoch } => write!(
                 f,
@@ -296,6 +336,13 @@ impl fmt::Display for Wait {
             }
         }
     }
+}
+
+fn listed(f: &mut fmt::Formatter<'_>, asked: &[(NodeId, String)]) -> fmt::Result {
+    for (index, (node_id, said)) in asked.iter().enumerate() {
+        write!(f, "{}controller {node_id}: {said}", if index == 0 { " (" } else { "; " })?;
+    }
+    f.write_str(if asked.is_empty() { " (there is no other controller to ask)" } else { ")" })
 }
 
 #[cfg(test)]
@@ -372,7 +419,8 @@ mod tests {
 
     #[test]
     fn silence_is_youth_only_where_nothing_says_that_the_cluster_has_formed() {
-        let silent = [Answer { from: node(2), said: Err("connection refused".to_owned()) }];
+        let silent =
+            [Answer { from: node(2), said: Err(NoAnswer::NobodyThere("nobody listens".to_owned())) }];
         let mut leaderless = quorum(7, None, &[(2, 100, 0)]);
         if let Ok(info) = &mut leaderless.said {
             info.leader_id = None;
@@ -385,6 +433,25 @@ mod tests {
         }
         let young = [quorum(1, None, &[(2, 1, 0), (3, 1, 0), (1, 0, 0)])];
         assert_eq!(decide(VotersIn::Settings, Formed::NotKnown, None, &young), "EmptyDiskNothingCommitted");
+    }
+
+    #[test]
+    fn a_young_voter_waits_where_the_others_can_elect_a_leader_without_it() {
+        let nobody = |from| Answer { from: node(from), said: Err(NoAnswer::NobodyThere("gone".to_owned())) };
+        let there =
+            |from| Answer { from: node(from), said: Err(NoAnswer::NoLeader("not leader".to_owned())) };
+        for (answers, want) in [
+            (vec![nobody(2), nobody(3)], "go"),
+            (vec![nobody(2), there(3)], "go"),
+            (vec![there(2), there(3)], "EmptyDiskLeaderExpected"),
+            (vec![there(2)], "go"),
+            (vec![there(2), there(3), nobody(4), nobody(5)], "go"),
+            (vec![there(2), there(3), there(4), nobody(5)], "EmptyDiskLeaderExpected"),
+        ] {
+            for voters in [VotersIn::Settings, VotersIn::MetadataLog] {
+                assert_eq!(decide(voters, Formed::NotKnown, None, &answers), want, "{answers:?}");
+            }
+        }
     }
 
     #[test]
@@ -431,9 +498,9 @@ mod tests {
                  hold all its records (there is no other controller to ask)",
             ),
             (
-                vec![Answer { from: node(2), said: Err("connection refused".to_owned()) }],
+                vec![Answer { from: node(2), said: Err(NoAnswer::NobodyThere("nobody listens".to_owned())) }],
                 "the settings say that the cluster has formed, but no leader answers to say whether the others \
-                 hold all its records (controller 2: connection refused)",
+                 hold all its records (controller 2: nobody listens)",
             ),
             (
                 vec![quorum(

@@ -9,6 +9,7 @@ use kraftlet::kafka::checkpoint::encode_bootstrap_checkpoint;
 use kraftlet::kafka::checkpoint::encode_first_snapshot;
 use kraftlet::storage::controller::needs_asking;
 use kraftlet::storage::empty_disk::Answer;
+use kraftlet::storage::empty_disk::NoAnswer;
 use kraftlet::storage::found::Access;
 use kraftlet::storage::found::DirState;
 use kraftlet::storage::found::Found;
@@ -184,10 +185,10 @@ fn a_path_that_is_no_directory_of_its_own_is_refused() {
         )],
     );
     check(
-        |root, _| symlink("/nowhere", root.join("data-1")).unwrap(),
+        |root, _| symlink("not-mounted", root.join("data-1")).unwrap(),
         &[(
             "LogDirDanglingLink",
-            "log directory <root>/data-1 is a symbolic link to /nowhere, which does not exist",
+            "log directory <root>/data-1 is a symbolic link to not-mounted, which does not exist",
         )],
     );
     check(
@@ -505,7 +506,8 @@ fn empty(wanted: &Wanted, answers: &[Answer]) -> (bool, Vec<&'static str>, Optio
 
 #[test]
 fn an_empty_metadata_disk_is_formatted_only_where_nothing_can_be_lost() {
-    let silent = || vec![Answer { from: node(2), said: Err("connection refused".to_owned()) }];
+    let silent =
+        || vec![Answer { from: node(2), said: Err(NoAnswer::NobodyThere("nobody listens".to_owned())) }];
     let healthy = || vec![answer(Some(100), &[(1, 90, 9_000), (2, 101, 0), (3, 100, 400)])];
     let behind = || vec![answer(Some(100), &[(1, 100, 9_000), (2, 101, 0), (3, 99, 400)])];
     let unknown = || Quorum::Dynamic(InitialVoters::Unknown);
@@ -594,7 +596,8 @@ fn a_lost_metadata_disk_is_told_by_the_other_directory() {
                 node has been in use, so the cluster has formed, but no leader answers to say whether the others hold \
                 all its records (controller 2: connection refused; controller 3: not the leader)";
     let answers = [(2, "connection refused"), (3, "not the leader")];
-    let answers = answers.map(|(from, why)| Answer { from: node(from), said: Err(why.to_owned()) });
+    let answers =
+        answers.map(|(from, why)| Answer { from: node(from), said: Err(NoAnswer::NoLeader(why.to_owned())) });
     let refusals = planned(&wanted, &answers, &mut Ids(9)).unwrap_err();
     compare(refusals, root.path(), &[("EmptyDiskNoLeader", want)]);
 }
