@@ -9,6 +9,11 @@ use clap::CommandFactory;
 use clap::Parser;
 use clap::Subcommand;
 use clap_complete::Shell;
+use nix::sys::prctl::set_dumpable;
+use nix::sys::resource::Resource;
+use nix::sys::resource::setrlimit;
+use nix::sys::stat::Mode;
+use nix::sys::stat::umask;
 
 use crate::cluster::parse;
 use crate::commands::explain;
@@ -65,6 +70,9 @@ pub fn main() -> ExitCode {
             return if asked_for_it { ExitCode::SUCCESS } else { ExitCode::from(Exit::Usage.code()) };
         }
     };
+    if let Err(error) = keep_to_ourselves() {
+        let _ = writeln!(io::stderr(), "warning: a core dump of this process could hold keys: {error}");
+    }
     let (text, failure) = match run(&command) {
         Ok((text, failure)) => (text, failure),
         Err(failure) => (String::new(), Some(failure)),
@@ -81,6 +89,14 @@ pub fn main() -> ExitCode {
             ExitCode::from(failure.exit().code())
         }
     }
+}
+
+/// Keys are in our memory: it is not to be dumped, nor read by other processes of the same user. And what we make has
+/// the mode that the plan says from its first instant, whatever umask we were started with.
+fn keep_to_ourselves() -> nix::Result<()> {
+    umask(Mode::from_bits_truncate(0o022));
+    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+    set_dumpable(false)
 }
 
 fn run(command: &Command) -> Result<(String, Option<Failure>), Failure> {
