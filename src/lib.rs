@@ -62,6 +62,8 @@
 //!    are one file, replaced by a rename.
 //! 5. An unknown value from outside is an error, never a default; every length from outside has a bound.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests make and break files as they like"))]
+
 pub mod disk;
 pub mod pki;
 pub mod kafka;

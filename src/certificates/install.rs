@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use crate::certificates::bundle::Bundle;
+use crate::certificates::finding::Severity;
 use crate::certificates::preflight;
 use crate::certificates::preflight::Requirements;
-use crate::certificates::preflight::Severity;
 use crate::certificates::renew_point::RenewPoint;
 use crate::certificates::request::Request;
 use crate::disk::step::Step;
@@ -118,4 +118,154 @@ fn is_as_requested(leaf: &Certificate, request: &Request) -> bool {
     let wanted: BTreeSet<String> = request.hosts().iter().map(Host::to_string).collect();
     let kind: KeyKind = request.key_algorithm().kind();
     found == wanted && *leaf.key_kind() == kind && leaf.common_name() == Some(request.common_name())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::time::Duration;
+
+    use zeroize::Zeroizing;
+
+    use super::*;
+    use crate::certificates::preflight::Authorization;
+    use crate::disk::step::Content;
+    use crate::pki::key_kind::KeyAlgorithm;
+    use crate::pki::testing;
+    use crate::pki::testing::Issued;
+
+    fn pkcs12() -> StoreKind {
+        let password = StorePassword::new(Zeroizing::new("changeit".to_owned())).unwrap();
+        StoreKind::Pkcs12 { password }
+    }
+
+    fn bundle(ca: &Issued, leaf: &Issued) -> Bundle {
+        Bundle::new(leaf.private_key(), leaf.certificate.clone(), Vec::new(), [ca.certificate.clone()])
+    }
+
+    fn content(step: &Step) -> &Content {
+        match step {
+            Step::ReplaceFile { content, .. } => content,
+            Step::CreateDir { .. } => panic!("a folder has no content"),
+        }
+    }
+
+    #[test]
+    fn trust_comes_before_the_leaf_and_nothing_of_the_key_is_printed() {
+        let ca = testing::root("ca");
+        let bundle = bundle(&ca, &ca.sign(testing::leaf_params("node", &["a"])));
+        let shown = |kind: &StoreKind| {
+            let steps = steps(&bundle, Path::new("/run/kraftlet/tls/node"), kind).unwrap();
+            let lines: Vec<String> = steps
+                .iter()
+                .map(|step| step.to_string().split(" bytes").next().unwrap_or_default().to_owned())
+                .map(|line| line.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned())
+                .collect();
+            assert!(
+                !format!("{steps:?}{kind:?}").contains("BEGIN") && !format!("{kind:?}").contains("changeit")
+            );
+            lines
+        };
+        let folder = "create directory /run/kraftlet/tls/node (mode 0750)";
+        assert_eq!(
+            shown(&StoreKind::Pem),
+            [
+                folder,
+                "write /run/kraftlet/tls/node/truststore.pem (",
+                "write /run/kraftlet/tls/node/keystore.pem ("
+            ]
+        );
+        assert_eq!(
+            shown(&pkcs12()),
+            [
+                folder,
+                "write /run/kraftlet/tls/node/truststore.p12 (",
+                "write /run/kraftlet/tls/node/keystore.p12 ("
+            ]
+        );
+    }
+
+    #[test]
+    fn the_files_land_with_their_modes_and_equal_bundles_are_equal_bytes() {
+        use std::os::unix::fs::PermissionsExt;
+        let root = tempfile::tempdir().unwrap();
+        let ca = testing::root("ca");
+        let bundle = bundle(&ca, &ca.sign(testing::leaf_params("node", &["a"])));
+        let folder = root.path().join("node");
+        let first = steps(&bundle, &folder, &StoreKind::Pem).unwrap();
+        assert_eq!(first, steps(&bundle, &folder, &StoreKind::Pem).unwrap());
+        crate::disk::io::apply(&first).unwrap();
+        let mode = |name: &str| std::fs::metadata(folder.join(name)).unwrap().permissions().mode() & 0o7777;
+        assert_eq!((mode("."), mode("truststore.pem"), mode("keystore.pem")), (0o750, 0o444, 0o440));
+    }
+
+    const HOSTS: [&str; 2] = ["kafka-0.kafka", "10.0.0.1"];
+
+    fn request(common_name: &str, hosts: &[&str], algorithm: KeyAlgorithm) -> Request {
+        let hosts = hosts.iter().map(|host| host.parse().unwrap());
+        Request::new(common_name, hosts, algorithm, testing::days(90)).unwrap()
+    }
+
+    fn requirements(super_user: &str) -> Requirements {
+        Requirements {
+            hosts: HOSTS.iter().map(|host| host.parse().unwrap()).collect(),
+            authorization: Authorization::SuperUsers(BTreeSet::from([super_user.to_owned()])),
+            warn_within: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn a_leaf_that_is_still_right_is_kept_in_both_forms() {
+        let ca = testing::root("ca");
+        let bundle = bundle(&ca, &ca.sign(testing::leaf_params("node", &HOSTS)));
+        for kind in [StoreKind::Pem, pkcs12()] {
+            let steps = steps(&bundle, Path::new("/t"), &kind).unwrap();
+            let keystore = content(&steps[2]).bytes();
+            let kept = |now| {
+                let wanted = request("node", &HOSTS, KeyAlgorithm::EcdsaP256);
+                let needed = requirements("User:CN=node");
+                keep(keystore, &kind, bundle.anchors(), &wanted, &needed, RenewPoint::default(), now)
+            };
+            let found = kept(testing::now()).unwrap();
+            assert_eq!((found.leaf(), found.anchors()), (bundle.leaf(), bundle.anchors()));
+            assert_eq!(found.key().pkcs8_der(), bundle.key().pkcs8_der());
+            // 67 percent of 90 days from yesterday.
+            let due_at = testing::now() - testing::days(1) + Duration::from_secs(90 * 24 * 3600 * 67 / 100);
+            assert!(kept(due_at - Duration::from_secs(1)).is_some());
+            assert!(kept(due_at).is_none());
+        }
+    }
+
+    #[test]
+    fn a_leaf_that_is_not_what_is_asked_for_is_not_kept() {
+        let ca = testing::root("ca");
+        let bundle = bundle(&ca, &ca.sign(testing::leaf_params("node", &HOSTS)));
+        let steps = steps(&bundle, Path::new("/t"), &StoreKind::Pem).unwrap();
+        let keystore = content(&steps[2]).bytes();
+        let other = testing::root("ca").certificate;
+        let check = |keystore: &[u8], anchors: &[Certificate], wanted: &Request, super_user: &str, want| {
+            let needed = requirements(super_user);
+            let point = RenewPoint::default();
+            let kept = keep(keystore, &StoreKind::Pem, anchors, wanted, &needed, point, testing::now());
+            assert_eq!(kept.is_some(), want);
+        };
+        let right = request("node", &HOSTS, KeyAlgorithm::EcdsaP256);
+        let (anchors, user) = (bundle.anchors(), "User:CN=node");
+        check(keystore, anchors, &right, user, true);
+        check(
+            keystore,
+            anchors,
+            &request("node", &["10.0.0.1", "kafka-0.kafka"], KeyAlgorithm::EcdsaP256),
+            user,
+            true,
+        );
+        check(keystore, anchors, &request("other", &HOSTS, KeyAlgorithm::EcdsaP256), user, false);
+        check(keystore, anchors, &request("node", &HOSTS, KeyAlgorithm::Rsa2048), user, false);
+        check(keystore, anchors, &request("node", &HOSTS[..1], KeyAlgorithm::EcdsaP256), user, false);
+        check(keystore, &[other], &right, user, false);
+        check(keystore, &[], &right, user, false);
+        check(keystore, anchors, &right, "User:CN=admin", false);
+        check(&keystore[..keystore.len() / 2], anchors, &right, user, false);
+        check(b"", anchors, &right, user, false);
+    }
 }

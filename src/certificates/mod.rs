@@ -4,5 +4,6 @@ pub mod renew_point;
 pub mod request;
 pub mod bundle;
 pub mod sources;
+pub mod finding;
 pub mod preflight;
 pub mod install;

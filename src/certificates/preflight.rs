@@ -12,14 +12,13 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 
 use crate::certificates::bundle::Bundle;
+use crate::certificates::finding::Finding;
 use crate::pki::certificate::Certificate;
 use crate::pki::certificate::Role;
 use crate::pki::certificate::Usage;
 use crate::pki::chain;
-use crate::pki::chain::OrderError;
 use crate::pki::chain::VerifyError;
 use crate::pki::hostname::Host;
-use crate::pki::key_kind::KeyKind;
 
 /// What the node needs of its certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,210 +38,6 @@ pub enum Authorization {
     SuperUsers(BTreeSet<String>),
     /// No authorizer, or principals are mapped by rules of the user's own: nothing can be said.
     NotChecked,
-}
-
-/// One thing that is wrong with a certificate.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Finding {
-    /// Kafka exits with a misleading `Invalid RSA private key`.
-    #[error(
-        "the key is {kind}; want ECDSA on P-256, P-384 or P-521, or RSA of 2048 to 8192 bits, which Kafka can serve"
-    )]
-    KeyNotServed {
-        /// The kind found.
-        kind: KeyKind,
-    },
-    /// TLS libraries refuse it, our own probes first.
-    #[error(
-        "the key is {kind}, which is too weak; want RSA of at least {} bits or ECDSA on P-256, P-384 or P-521",
-        KeyKind::MIN_RSA_BITS
-    )]
-    KeyTooWeak {
-        /// The kind found.
-        kind: KeyKind,
-    },
-    /// Kafka loads such a pair without complaint: brokers exit with `Invalid CertificateVerify signature`, controllers
-    /// start and fail in every handshake.
-    #[error("the key does not belong to leaf {leaf} ({subject})")]
-    KeyMismatch {
-        /// The leaf's short fingerprint.
-        leaf: String,
-        /// The leaf's subject.
-        subject: String,
-    },
-    /// Java's key store refuses the chain (`Certificate chain is not valid`), and Kafka does not start.
-    #[error("the chain is not in order")]
-    ChainOrder {
-        /// The first place where it is not.
-        #[source]
-        source: OrderError,
-    },
-    /// Peers that do not happen to know the missing CA cannot build a path.
-    #[error("the chain ends at {last}, whose issuer {wanted} is neither in the chain nor in the truststore")]
-    ChainIncomplete {
-        /// Subject of the last certificate that fits.
-        last: String,
-        /// The issuer it names.
-        wanted: String,
-    },
-    /// Kafka's self-test at start fails (`PKIX path building failed`).
-    #[error("the truststore does not trust leaf {leaf} ({subject}): its chain ends at root {root}")]
-    IssuerNotTrusted {
-        /// The leaf's short fingerprint.
-        leaf: String,
-        /// The leaf's subject.
-        subject: String,
-        /// The root that is not in the truststore.
-        root: String,
-    },
-    /// Kafka does not start (`No matching CERTIFICATE entries in PEM file`).
-    #[error("no trust anchors; want at least one CA certificate")]
-    AnchorsMissing,
-    /// The path to the anchor is there, and something on it is refused.
-    #[error("leaf {leaf} ({subject}) does not verify against the truststore")]
-    NotVerified {
-        /// The leaf's short fingerprint.
-        leaf: String,
-        /// The leaf's subject.
-        subject: String,
-        /// Why not.
-        #[source]
-        source: VerifyError,
-    },
-    /// A broker exits with `CertificateNotYetValidException`; often it is the clock of the node that is wrong.
-    #[error("certificate {subject} is not valid before {not_before}; it is {now} now")]
-    NotYetValid {
-        /// Of the leaf or of an intermediate.
-        subject: String,
-        /// Its first second.
-        not_before: String,
-        /// The time of the check.
-        now: String,
-    },
-    /// A broker exits with `CertificateExpiredException`; a controller starts and nobody can talk to it.
-    #[error("certificate {subject} expired at {not_after}; it is {now} now")]
-    Expired {
-        /// Of the leaf or of an intermediate.
-        subject: String,
-        /// Its last second.
-        not_after: String,
-        /// The time of the check.
-        now: String,
-    },
-    /// It works, and not for long.
-    #[error("certificate {subject} expires at {not_after}")]
-    ExpiresSoon {
-        /// Of the leaf, an intermediate or a trust anchor.
-        subject: String,
-        /// Its last second.
-        not_after: String,
-    },
-    /// A Kafka node is server and client to its peers with the same leaf.
-    #[error("the extended key usage of leaf {leaf} does not name {}", usage.word())]
-    UsageMissing {
-        /// The leaf's short fingerprint.
-        leaf: String,
-        /// The usage it lacks.
-        usage: Usage,
-    },
-    /// Java refuses to sign or to accept a handshake with it.
-    #[error("the key usage of leaf {leaf} does not allow digitalSignature")]
-    SigningNotAllowed {
-        /// The leaf's short fingerprint.
-        leaf: String,
-    },
-    /// The node does not become ready: nobody accepts it under this name.
-    #[error("leaf {leaf} does not cover host {host}; it has {names}")]
-    HostNotCovered {
-        /// The leaf's short fingerprint.
-        leaf: String,
-        /// The advertised host.
-        host: Host,
-        /// The names it has.
-        names: String,
-    },
-    /// A pod that holds a CA can make itself any node of the cluster, and verifiers refuse it as a leaf.
-    #[error("leaf {leaf} ({subject}) is a CA certificate")]
-    LeafIsCa {
-        /// The leaf's short fingerprint.
-        leaf: String,
-        /// The leaf's subject.
-        subject: String,
-    },
-    /// The controllers answer CLUSTER_AUTHORIZATION_FAILED, and the node exits at the next leader change.
-    #[error("principal {principal} is not a super user; super.users has {super_users}")]
-    NotSuperUser {
-        /// `User:` and the leaf's subject.
-        principal: String,
-        /// The entries, joined as Kafka writes them.
-        super_users: String,
-    },
-    /// Refused by current TLS libraries; Java refuses MD5 outright.
-    #[error("certificate {subject} is signed with {hash}; want SHA-256 or better")]
-    WeakSignature {
-        /// Of the leaf or of an intermediate.
-        subject: String,
-        /// `SHA-1`, `MD5` or `MD2`.
-        hash: &'static str,
-    },
-}
-
-/// What a finding means for the plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Severity {
-    /// The certificate must not be installed.
-    Refusal,
-    /// It works today; somebody should know.
-    Warning,
-}
-
-impl Finding {
-    /// Whether it stops the plan.
-    pub fn severity(&self) -> Severity {
-        match self {
-            Self::ExpiresSoon { .. } => Severity::Warning,
-            Self::KeyNotServed { .. }
-            | Self::KeyTooWeak { .. }
-            | Self::KeyMismatch { .. }
-            | Self::ChainOrder { .. }
-            | Self::ChainIncomplete { .. }
-            | Self::IssuerNotTrusted { .. }
-            | Self::AnchorsMissing
-            | Self::NotVerified { .. }
-            | Self::NotYetValid { .. }
-            | Self::Expired { .. }
-            | Self::UsageMissing { .. }
-            | Self::SigningNotAllowed { .. }
-            | Self::HostNotCovered { .. }
-            | Self::LeafIsCa { .. }
-            | Self::NotSuperUser { .. }
-            | Self::WeakSignature { .. } => Severity::Refusal,
-        }
-    }
-
-    /// The word for logs, Events and metrics.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::KeyNotServed { .. } => "KeyNotServed",
-            Self::KeyTooWeak { .. } => "KeyTooWeak",
-            Self::KeyMismatch { .. } => "KeyMismatch",
-            Self::ChainOrder { source } => source.reason(),
-            Self::ChainIncomplete { .. } => "ChainIncomplete",
-            Self::IssuerNotTrusted { .. } => "IssuerNotTrusted",
-            Self::AnchorsMissing => "TrustAnchorsMissing",
-            Self::NotVerified { source, .. } => source.reason(),
-            Self::NotYetValid { .. } => "CertificateNotYetValid",
-            Self::Expired { .. } => "CertificateExpired",
-            Self::ExpiresSoon { .. } => "CertificateExpiresSoon",
-            Self::UsageMissing { usage: Usage::ServerAuth, .. } => "ServerAuthMissing",
-            Self::UsageMissing { usage: Usage::ClientAuth, .. } => "ClientAuthMissing",
-            Self::SigningNotAllowed { .. } => "DigitalSignatureNotAllowed",
-            Self::HostNotCovered { .. } => "HostNotCovered",
-            Self::LeafIsCa { .. } => "LeafIsCa",
-            Self::NotSuperUser { .. } => "PrincipalNotSuperUser",
-            Self::WeakSignature { .. } => "SignatureWeak",
-        }
-    }
 }
 
 /// Everything that is wrong with `bundle` for this node at `now`, in the order key, leaf, chain, trust; empty when it
@@ -407,4 +202,319 @@ fn names_of(leaf: &Certificate) -> String {
 /// RFC 3339 in UTC; a date beyond the year 9999 by its seconds.
 fn timestamp(at: SystemTime) -> String {
     Timestamp::try_from(at).map_or_else(|_| format!("{at:?}"), |at| at.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use rcgen::CertificateParams;
+    use rcgen::DnType;
+    use rcgen::ExtendedKeyUsagePurpose;
+    use rcgen::KeyUsagePurpose;
+
+    use super::*;
+    use crate::certificates::finding::Severity;
+    use crate::pki::private_key::PrivateKey;
+    use crate::pki::testing;
+    use crate::pki::testing::Issued;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn requirements() -> Requirements {
+        Requirements {
+            hosts: ["kafka-0.kafka", "10.0.0.1"].iter().map(|host| host.parse().unwrap()).collect(),
+            authorization: Authorization::SuperUsers(
+                ["User:CN=node".to_owned(), "User:CN=admin".to_owned()].into(),
+            ),
+            warn_within: testing::days(3),
+        }
+    }
+
+    fn good() -> CertificateParams {
+        testing::leaf_params("node", &["*.kafka", "10.0.0.1"])
+    }
+
+    /// Root, intermediate, leaf; the leaf changed as said.
+    fn made(change: impl FnOnce(&mut CertificateParams)) -> (Issued, Issued, Issued) {
+        let root = testing::root("root");
+        let middle = root.sign(testing::ca_params("middle"));
+        let mut params = good();
+        change(&mut params);
+        let leaf = middle.sign(params);
+        (root, middle, leaf)
+    }
+
+    fn bundle(leaf: &Issued, between: &[&Issued], anchors: &[&Issued]) -> Bundle {
+        let list = |all: &[&Issued]| all.iter().map(|one| one.certificate.clone()).collect::<Vec<_>>();
+        Bundle::new(leaf.private_key(), leaf.certificate.clone(), list(between), list(anchors))
+    }
+
+    fn changed(change: impl FnOnce(&mut CertificateParams)) -> Bundle {
+        let (root, middle, leaf) = made(change);
+        bundle(&leaf, &[&middle], &[&root])
+    }
+
+    /// Reason and whole sentence of each finding, fingerprints as `<leaf>`.
+    fn found(bundle: &Bundle, requirements: &Requirements) -> Vec<String> {
+        let sentence = |finding: &Finding| {
+            let cause = finding.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+            format!("{}: {finding}{cause}", finding.reason()).replace(&short(bundle.leaf()), "<leaf>")
+        };
+        preflight(bundle, requirements, testing::now()).iter().map(sentence).collect()
+    }
+
+    fn check(bundle: &Bundle, want: &[&str]) {
+        assert_eq!(found(bundle, &requirements()), want);
+    }
+
+    #[test]
+    fn a_good_certificate_has_no_findings() {
+        let (root, middle, leaf) = made(|_| {});
+        check(&bundle(&leaf, &[&middle], &[&root]), &[]);
+        check(&bundle(&leaf, &[&middle, &root], &[&root]), &[]);
+        check(&bundle(&leaf, &[], &[&testing::root("other"), &middle]), &[]);
+    }
+
+    #[test]
+    fn the_key_must_be_the_leafs_of_a_kind_kafka_serves_and_strong() {
+        let (root, middle, leaf) = made(|_| {});
+        let with_key = |key| {
+            let between = vec![middle.certificate.clone()];
+            Bundle::new(key, leaf.certificate.clone(), between, [root.certificate.clone()])
+        };
+        let fixture = |name: &str| {
+            let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/keys");
+            PrivateKey::from_pem(&std::fs::read(format!("{folder}/{name}.pkcs8.pem")).unwrap()).unwrap()
+        };
+        let mismatch = "KeyMismatch: the key does not belong to leaf <leaf> (CN=node)";
+        check(&with_key(root.private_key()), &[mismatch]);
+        check(&with_key(fixture("rsa2048")), &[mismatch]);
+        let ed25519 = "KeyNotServed: the key is Ed25519; want ECDSA on P-256, P-384 or P-521, or RSA of 2048 to 8192 bits, \
+                       which Kafka can serve";
+        check(&with_key(fixture("ed25519")), &[ed25519, mismatch]);
+        let too_weak = |kind| {
+            format!(
+                "KeyTooWeak: the key is {kind}, which is too weak; want RSA of at least 2048 bits or ECDSA on P-256, \
+                 P-384 or P-521"
+            )
+        };
+        check(&with_key(fixture("rsa1024")), &[&too_weak("RSA of 1024 bits"), mismatch]);
+        check(&with_key(fixture("p224")), &[&too_weak("ECDSA on curve P-224"), mismatch]);
+
+        let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+        let leaf = middle.sign_key(good(), pair);
+        check(&bundle(&leaf, &[&middle], &[&root]), &[ed25519]);
+    }
+
+    #[test]
+    fn the_chain_must_be_whole_in_order_and_of_one_family() {
+        let (root, middle, leaf) = made(|_| {});
+        let stranger = testing::root("stranger");
+        let out_of_order = |position, subject, wanted| {
+            format!(
+                "ChainOutOfOrder: the chain is not in order: certificate {position} (\"CN={subject}\") is not the issuer \
+                 of the one before it, which names \"CN={wanted}\""
+            )
+        };
+        check(
+            &bundle(&leaf, &[], &[&root]),
+            &[
+                "ChainIncomplete: the chain ends at CN=node, whose issuer CN=middle is neither in the chain nor in the truststore",
+            ],
+        );
+        check(&bundle(&leaf, &[&root, &middle], &[&root]), &[&out_of_order(2, "root", "middle")]);
+        check(&bundle(&leaf, &[&middle, &stranger], &[&root]), &[&out_of_order(3, "stranger", "root")]);
+        check(
+            &bundle(&leaf, &[&middle, &middle], &[&root]),
+            &["ChainRepeats: the chain is not in order: certificate 3 (\"CN=middle\") is there twice"],
+        );
+    }
+
+    #[test]
+    fn the_truststore_must_trust_the_leaf() {
+        let (root, middle, leaf) = made(|_| {});
+        let (stranger, namesake) = (testing::root("stranger"), testing::root("root"));
+        check(
+            &bundle(&leaf, &[&middle, &root], &[&stranger]),
+            &[
+                "IssuerNotTrusted: the truststore does not trust leaf <leaf> (CN=node): its chain ends at root CN=root",
+            ],
+        );
+        check(
+            &bundle(&leaf, &[&middle], &[&namesake]),
+            &[
+                "ChainSignatureWrong: leaf <leaf> (CN=node) does not verify against the truststore: a signature in the chain \
+               is not by the issuer it names",
+            ],
+        );
+        check(
+            &bundle(&leaf, &[&middle], &[]),
+            &["TrustAnchorsMissing: no trust anchors; want at least one CA certificate"],
+        );
+    }
+
+    #[test]
+    fn dates_are_judged_to_the_second_and_do_not_hide_whether_it_is_trusted() {
+        let dates = |from: SystemTime, to: SystemTime| {
+            changed(|params| (params.not_before, params.not_after) = (from.into(), to.into()))
+        };
+        let now = testing::now();
+        check(&dates(now, now + testing::days(4)), &[]);
+        check(
+            &dates(now + SECOND, now + testing::days(4)),
+            &[
+                "CertificateNotYetValid: certificate CN=node is not valid before 2026-11-23T12:00:01Z; it is 2026-11-23T12:00:00Z now",
+            ],
+        );
+        let expired = "CertificateExpired: certificate CN=node expired at 2026-11-23T11:59:59Z; it is 2026-11-23T12:00:00Z now";
+        check(&dates(now - testing::days(4), now - SECOND), &[expired]);
+        check(
+            &dates(now - testing::days(4), now),
+            &["CertificateExpiresSoon: certificate CN=node expires at 2026-11-23T12:00:00Z"],
+        );
+        let (_, middle, leaf) = made(|params| params.not_after = (now - SECOND).into());
+        let untrusted = "IssuerNotTrusted: the truststore does not trust leaf <leaf> (CN=node): its chain ends at root CN=alien";
+        let alien = testing::root("alien");
+        let of_alien = alien.sign({
+            let mut params = good();
+            params.not_after = (now - SECOND).into();
+            params
+        });
+        check(&bundle(&of_alien, &[&alien], &[&middle]), &[expired, untrusted]);
+        drop(leaf);
+    }
+
+    #[test]
+    fn an_intermediate_or_an_anchor_at_its_end_is_named() {
+        let now = testing::now();
+        let old_root = Issued::self_signed(
+            {
+                let mut params = testing::ca_params("old root");
+                params.not_after = (now + testing::days(2)).into();
+                params
+            },
+            &rcgen::PKCS_ECDSA_P256_SHA256,
+        );
+        let middle = old_root.sign({
+            let mut params = testing::ca_params("middle");
+            params.not_after = (now - SECOND).into();
+            params
+        });
+        let leaf = middle.sign(good());
+        check(
+            &bundle(&leaf, &[&middle], &[&old_root]),
+            &[
+                "CertificateExpired: certificate CN=middle expired at 2026-11-23T11:59:59Z; it is 2026-11-23T12:00:00Z now",
+                "CertificateExpiresSoon: certificate CN=old root expires at 2026-11-25T12:00:00Z",
+            ],
+        );
+        let warnings = preflight(&bundle(&old_root.sign(good()), &[], &[&old_root]), &requirements(), now);
+        assert!(
+            warnings.iter().all(|finding| finding.severity() == Severity::Warning) && warnings.len() == 1
+        );
+    }
+
+    #[test]
+    fn the_leaf_must_serve_both_ends_and_be_no_ca() {
+        let usages =
+            |named: &[ExtendedKeyUsagePurpose]| changed(|params| params.extended_key_usages = named.to_vec());
+        let [server, client] = ["server", "client"].map(|end| {
+            let word = if end == "server" { "ServerAuthMissing" } else { "ClientAuthMissing" };
+            format!("{word}: the extended key usage of leaf <leaf> does not name {end}Auth")
+        });
+        check(&usages(&[]), &[]);
+        check(&usages(&[ExtendedKeyUsagePurpose::ServerAuth]), &[&client]);
+        check(&usages(&[ExtendedKeyUsagePurpose::ClientAuth]), &[&server]);
+        check(&usages(&[ExtendedKeyUsagePurpose::CodeSigning]), &[&server, &client]);
+        check(
+            &changed(|params| params.key_usages = vec![KeyUsagePurpose::KeyEncipherment]),
+            &["DigitalSignatureNotAllowed: the key usage of leaf <leaf> does not allow digitalSignature"],
+        );
+        check(
+            &changed(|params| params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained)),
+            &["LeafIsCa: leaf <leaf> (CN=node) is a CA certificate"],
+        );
+    }
+
+    #[test]
+    fn a_ca_that_is_not_for_clients_is_found_though_the_leaf_is() {
+        let root = testing::root("root");
+        let mut params = testing::ca_params("middle");
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let middle = root.sign(params);
+        check(
+            &bundle(&middle.sign(good()), &[&middle], &[&root]),
+            &[
+                "ChainUsageNotAllowed: leaf <leaf> (CN=node) does not verify against the truststore: a certificate in the \
+               chain does not allow clientAuth",
+            ],
+        );
+    }
+
+    #[test]
+    fn every_advertised_host_must_be_covered() {
+        let ca = testing::root("root");
+        let missing =
+            |host, names| format!("HostNotCovered: leaf <leaf> does not cover host {host}; it has {names}");
+        let other = ca.sign(testing::leaf_params("node", &["kafka-0.other", "10.0.0.1"]));
+        check(&bundle(&other, &[], &[&ca]), &[&missing("kafka-0.kafka", "kafka-0.other, 10.0.0.1")]);
+        let none = ca.sign(testing::leaf_params("node", &[]));
+        check(
+            &bundle(&none, &[], &[&ca]),
+            &[&missing("kafka-0.kafka", "no names"), &missing("10.0.0.1", "no names")],
+        );
+    }
+
+    #[test]
+    fn the_principal_must_be_a_super_user_to_the_letter() {
+        let other = changed(|params| params.distinguished_name.push(DnType::OrganizationName, "acme"));
+        check(
+            &other,
+            &[
+                "PrincipalNotSuperUser: principal User:O=acme,CN=node is not a super user; super.users has User:CN=admin;User:CN=node",
+            ],
+        );
+        let unchecked = Requirements { authorization: Authorization::NotChecked, ..requirements() };
+        assert_eq!(found(&other, &unchecked), Vec::<String>::new());
+    }
+
+    // Made once by OpenSSL 3.0, which still signs with SHA-1; rcgen does not.
+    #[test]
+    fn a_signature_with_sha_1_is_named() {
+        let pem = include_bytes!("../../tests/fixtures/keys/sha1-leaf.pem");
+        let mut certificates = chain::parse_pem(pem).unwrap();
+        let root = certificates.pop().unwrap();
+        let leaf = certificates.remove(0);
+        let bundle = Bundle::new(PrivateKey::from_pem(pem).unwrap(), leaf, Vec::new(), [root]);
+        check(&bundle, &["SignatureWeak: certificate CN=node is signed with SHA-1; want SHA-256 or better"]);
+    }
+
+    #[test]
+    fn all_findings_come_at_once() {
+        let alien = testing::root("alien");
+        let mut params = testing::leaf_params("someone", &["elsewhere"]);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.not_after = (testing::now() - SECOND).into();
+        let leaf = alien.sign(params);
+        let bundle = Bundle::new(
+            alien.private_key(),
+            leaf.certificate,
+            vec![testing::root("stray").certificate],
+            [testing::root("root").certificate],
+        );
+        let reasons: Vec<&str> =
+            preflight(&bundle, &requirements(), testing::now()).iter().map(Finding::reason).collect();
+        let want = [
+            "KeyMismatch",
+            "ClientAuthMissing",
+            "HostNotCovered",
+            "HostNotCovered",
+            "PrincipalNotSuperUser",
+            "CertificateExpired",
+            "ChainOutOfOrder",
+            "ChainIncomplete",
+        ];
+        assert_eq!(reasons, want);
+    }
 }

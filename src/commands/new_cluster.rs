@@ -76,6 +76,8 @@ pub fn run(args: &NewCluster) -> Result<String, Failure> {
     if let Some(folder) = &args.local {
         let folder = std::path::absolute(folder)
             .map_err(|error| Failure::of(Exit::Usage, "FolderUnusable", &error))?;
+        // Without a slash at its end, which Kafka would not take for the same directory.
+        let folder: PathBuf = folder.components().collect();
         text.push_str(&args.on_this_machine(&folder.display().to_string()));
     }
     match parse::parse("<new cluster>", text.as_bytes()) {

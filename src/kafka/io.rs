@@ -178,24 +178,6 @@ impl AskError {
             Self::Response { source, .. } => source.reason(),
         }
     }
-
-    /// Whether it is certain that no Kafka was reached: no such name, no listener, no way there, no connection in
-    /// time. Everything else means that somebody is there, or that this node cannot tell.
-    pub fn nobody_there(&self) -> bool {
-        match self {
-            Self::NoSuchName { .. } | Self::NobodyListens { .. } | Self::ConnectTimedOut { .. } => true,
-            Self::InvalidAddress { .. }
-            | Self::Resolver { .. }
-            | Self::Connect { .. }
-            | Self::AnswerTimedOut { .. }
-            | Self::Tls { .. }
-            | Self::Ended { .. }
-            | Self::WantsTls { .. }
-            | Self::TooLong { .. }
-            | Self::NotAsked { .. }
-            | Self::Response { .. } => false,
-        }
-    }
 }
 
 /// Asks the listener at `address` (`host:port`, an IPv6 address in brackets) how the quorum is.
@@ -368,7 +350,7 @@ mod tests {
             ("failed to lookup address information: System error", false),
         ] {
             let error = unresolved("kafka-1.kafka:9093", io::Error::other(text));
-            assert_eq!(error.nobody_there(), want, "{text}");
+            assert_eq!(matches!(error, AskError::NoSuchName { .. }), want, "{text}");
         }
     }
 

@@ -238,7 +238,8 @@ mod tests {
     #[test]
     fn a_pair_that_does_not_match_makes_no_configuration() {
         let (a, b) = (testing::root("a"), testing::root("b"));
-        let error = client_config(&a.private_key(), [&b.certificate], &[a.certificate.clone()]).unwrap_err();
+        let error = client_config(&a.private_key(), [&b.certificate], std::slice::from_ref(&a.certificate))
+            .unwrap_err();
         assert_eq!(error.reason(), "TlsNotConfigured");
         assert_eq!(
             error.to_string(),

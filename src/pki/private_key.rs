@@ -119,25 +119,32 @@ impl PrivateKey {
         }
     }
 
-    /// Reads a PKCS#8 key of any kind.
+    /// Reads a PKCS#8 key of any kind. One that Kafka serves is written anew in version 1 of that form, so that no
+    /// reader depends on what the key's maker put in or left out.
     pub fn from_pkcs8_der(der: &[u8]) -> Result<Self, PrivateKeyError> {
         let malformed = || PrivateKeyError::Malformed { form: "PKCS#8" };
         let (algorithm, body) = split_pkcs8(der).ok_or_else(malformed)?;
         let kind = KeyKind::from_algorithm(&algorithm, rsa_bits(body).unwrap_or(0));
-        let public_key = match &kind {
+        let (pkcs8, public_key) = match &kind {
             KeyKind::Rsa { .. } if kind.is_weak() || !kind.is_served_by_kafka() => {
-                rsa_bits(body).map(|_| Vec::new()).ok_or_else(malformed)?
+                rsa_bits(body).map(|_| (der.to_vec(), Vec::new())).ok_or_else(malformed)?
             }
-            KeyKind::Rsa { .. } => {
-                let pair = rsa::KeyPair::from_pkcs8(der).map_err(|_| malformed())?;
-                pair.public_key().as_ref().to_vec()
-            }
-            KeyKind::EcdsaP256 | KeyKind::EcdsaP384 | KeyKind::EcdsaP521 => {
-                load_ec(&kind, der).ok_or_else(malformed)?.public_key().as_ref().to_vec()
-            }
-            KeyKind::EcdsaOther { .. } | KeyKind::Other { .. } => Vec::new(),
+            KeyKind::Rsa { .. } => rsa::KeyPair::from_pkcs8(der)
+                .ok()
+                .and_then(|pair| {
+                    let pkcs8 = AsDer::<Pkcs8V1Der<'static>>::as_der(&pair).ok()?;
+                    Some((pkcs8.as_ref().to_vec(), pair.public_key().as_ref().to_vec()))
+                })
+                .ok_or_else(malformed)?,
+            KeyKind::EcdsaP256 | KeyKind::EcdsaP384 | KeyKind::EcdsaP521 => load_ec(&kind, der)
+                .and_then(|pair| {
+                    let pkcs8 = pair.to_pkcs8v1().ok()?;
+                    Some((pkcs8.as_ref().to_vec(), pair.public_key().as_ref().to_vec()))
+                })
+                .ok_or_else(malformed)?,
+            KeyKind::EcdsaOther { .. } | KeyKind::Other { .. } => (der.to_vec(), Vec::new()),
         };
-        Ok(Self { pkcs8: Zeroizing::new(der.to_vec()), kind, public_key })
+        Ok(Self { pkcs8: Zeroizing::new(pkcs8), kind, public_key })
     }
 
     fn from_pkcs1_der(der: &[u8]) -> Result<Self, PrivateKeyError> {

@@ -37,6 +37,11 @@ pub enum StoreError {
         /// Characters found.
         length: usize,
     },
+    /// Java derives a PBES2 key from printable ASCII only (`getSecretKey failed: Password is not ASCII`).
+    #[error(
+        "store password with a character that is not printable ASCII; want letters, digits and punctuation"
+    )]
+    PasswordCharacters,
     /// The PKCS12 writer refused the key or a certificate.
     #[error("cannot encode the {store} as PKCS12")]
     Encode {
@@ -53,6 +58,7 @@ impl StoreError {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Password { .. } => "StorePasswordLength",
+            Self::PasswordCharacters => "StorePasswordCharacters",
             Self::Encode { .. } => "StoreNotEncoded",
         }
     }
@@ -69,6 +75,9 @@ impl StorePassword {
         let length = password.chars().count();
         if !(Self::MIN_LENGTH..=Self::MAX_LENGTH).contains(&length) {
             return Err(StoreError::Password { length });
+        }
+        if !password.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+            return Err(StoreError::PasswordCharacters);
         }
         Ok(Self(password))
     }
@@ -186,7 +195,7 @@ mod tests {
     use crate::pki::testing;
 
     fn password() -> StorePassword {
-        StorePassword::new(Zeroizing::new("änderung-1".to_owned())).unwrap()
+        StorePassword::new(Zeroizing::new("change it-1".to_owned())).unwrap()
     }
 
     #[test]
@@ -205,7 +214,7 @@ mod tests {
                 (leaf.private_key().pkcs8_der(), chain.as_slice())
             );
         }
-        let wrong = StorePassword::new(Zeroizing::new("änderung-2".to_owned())).unwrap();
+        let wrong = StorePassword::new(Zeroizing::new("change it-2".to_owned())).unwrap();
         assert!(read_keystore_pkcs12(&p12, &wrong).is_none());
         assert!(read_keystore_pem(&p12).is_none() && read_keystore_pkcs12(&pem, &wrong).is_none());
     }
@@ -239,6 +248,9 @@ mod tests {
             (error.reason(), error.to_string().as_str()),
             ("StorePasswordLength", "store password of 5 characters; want 6 to 1024")
         );
+        let line_end = StorePassword::new(Zeroizing::new("secret\n".to_owned())).unwrap_err();
+        let umlaut = StorePassword::new(Zeroizing::new("chängeit".to_owned())).unwrap_err();
+        assert_eq!([line_end.reason(), umlaut.reason()], ["StorePasswordCharacters"; 2]);
         assert_eq!(format!("{:?}", password()), "<redacted>");
     }
 }

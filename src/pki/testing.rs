@@ -23,9 +23,9 @@ pub(crate) struct Issued {
     params: CertificateParams,
 }
 
-/// 2026-11-22 12:00:00 UTC: all tests live at one moment.
+/// 2026-11-23 12:00:00 UTC: all tests live at one moment.
 pub(crate) fn now() -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_348_800)
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_435_200)
 }
 
 pub(crate) fn days(count: u64) -> Duration {

@@ -1,6 +1,9 @@
 //! Everything that is tested from outside the crate, in one binary: it links once.
+#![allow(clippy::disallowed_methods, reason = "tests make and break files as they like")]
 
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
 mod ask;
+#[cfg(test)]
+mod program;

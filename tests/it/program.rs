@@ -18,7 +18,8 @@ impl Machine {
     fn new(extra: &[&str]) -> Self {
         let machine = Self { folder: tempfile::tempdir().unwrap() };
         let folder = machine.path("").display().to_string();
-        let made = machine.run(&[&["new-cluster", "--name", "demo", "--local", &folder], extra].concat(), &[]);
+        let made =
+            machine.run(&[&["new-cluster", "--name", "demo", "--local", &folder], extra].concat(), &[]);
         assert_eq!(made.status.code(), Some(0), "{}", text(&made.stderr));
         fs::write(machine.path("cluster.yaml"), &made.stdout).unwrap();
         machine
@@ -81,8 +82,10 @@ fn init_twice_is_init_once() {
     let machine = Machine::new(&["--replicas", "1"]);
     ends(&machine.init(&[POD]), 0, &[]);
     let first = machine.files("pods");
-    let names: Vec<String> =
-        first.keys().map(|path| path.strip_prefix(machine.path("pods/demo-0")).unwrap().display().to_string()).collect();
+    let names: Vec<String> = first
+        .keys()
+        .map(|path| path.strip_prefix(machine.path("pods/demo-0")).unwrap().display().to_string())
+        .collect();
     assert_eq!(
         names,
         [
@@ -145,7 +148,11 @@ fn a_pod_that_is_no_node_is_wrong_usage() {
     ends(&machine.init(&[("POD_NAME", "demo")]), 64, &["pod name \"demo\" has no ordinal"]);
     ends(&machine.init(&[("POD_NAME", "demo-4294967296")]), 64, &["ordinal is greater than 2147483647"]);
     ends(&machine.init(&[("POD_NAME", "other-0")]), 64, &["the settings have pools for demo"]);
-    ends(&machine.init(&[("POD_NAME", "demo-3")]), 64, &["controller demo-3 (node 3) is not among the voters"]);
+    ends(
+        &machine.init(&[("POD_NAME", "demo-3")]),
+        64,
+        &["controller demo-3 (node 3) is not among the voters"],
+    );
     assert!(machine.files("pods").is_empty());
 }
 
@@ -198,8 +205,12 @@ fn a_password_is_only_in_the_file_for_passwords() {
     let init = machine.init(&environment);
     ends(&init, 0, &[]);
     let explain = machine.run(&["explain"], &environment);
-    let holders: Vec<PathBuf> =
-        machine.files("pods").into_iter().filter(|(_, bytes)| text(bytes).contains("hunter2")).map(|(p, _)| p).collect();
+    let holders: Vec<PathBuf> = machine
+        .files("pods")
+        .into_iter()
+        .filter(|(_, bytes)| text(bytes).contains("hunter2"))
+        .map(|(p, _)| p)
+        .collect();
     let secrets = machine.path("pods/demo-0/run/secrets.properties");
     assert_eq!(holders, [secrets.as_path()]);
     assert_eq!(mode(&secrets), 0o440);
@@ -216,7 +227,7 @@ fn a_directory_of_another_cluster_or_node_is_refused_and_left_as_it_is() {
     let settings = fs::read_to_string(machine.path("cluster.yaml")).unwrap();
     let id = settings.lines().find_map(|line| line.strip_prefix("clusterId: ")).unwrap();
     machine.edit(id, "Xk3vXo2uTwq9ZQbn0eM1Jw");
-    ends(&machine.init(&[POD]), 2, &[id, "Xk3vXo2uTwq9ZQbn0eM1Jw", "meta.properties"]);
+    ends(&machine.init(&[POD]), 2, &[id, "Xk3vXo2uTwq9ZQbn0eM1Jw", "[LogDirOfAnotherCluster]"]);
     machine.edit("Xk3vXo2uTwq9ZQbn0eM1Jw", id);
     machine.edit("  replicas: 1", "  replicas: 1\n  nodeIds: {first: 7}");
     ends(&machine.init(&[POD]), 2, &["node.id", "7"]);
@@ -269,7 +280,10 @@ fn explain_writes_nothing_and_shows_what_would_change() {
         "{json:#}"
     );
     let line = json["lines"].as_array().unwrap().iter().find(|line| line["key"] == "num.partitions").unwrap();
-    assert_eq!((line["origin"].as_str(), line["from"].as_str()), (Some("env"), Some("env KAFKA_NUM_PARTITIONS")));
+    assert_eq!(
+        (line["origin"].as_str(), line["from"].as_str()),
+        (Some("env"), Some("env KAFKA_NUM_PARTITIONS"))
+    );
 }
 
 #[test]

@@ -42,6 +42,7 @@ use crate::pki::stores;
 #[derive(Debug, Clone)]
 pub struct LocalCa {
     folder: PathBuf,
+    lock_within: Duration,
 }
 
 /// A CA that cannot be used or made.
@@ -57,10 +58,12 @@ pub enum LocalCaError {
         source: io::Error,
     },
     /// Somebody else holds the lock, much longer than it takes to make a CA.
-    #[error("the CA folder {} has been locked by another process for {} s", folder.display(), LOCK_WITHIN.as_secs())]
+    #[error("the CA folder {} has been locked by another process for {} s", folder.display(), waited.as_secs())]
     Busy {
         /// The folder.
         folder: PathBuf,
+        /// How long we waited.
+        waited: Duration,
     },
     /// A certificate without its key: not ours to replace.
     #[error("{} is there and {} is not; want both, or neither for a new CA", certificate.display(), key.display())]
@@ -87,12 +90,12 @@ pub enum LocalCaError {
         key: PathBuf,
     },
     /// A file cannot be read.
-    #[error("{} {source}", path.display())]
+    #[error("{} {problem}", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// Why not.
-        source: FileError,
+        /// What is wrong with it, told in this sentence.
+        problem: FileError,
     },
     /// `ca.key` holds no key.
     #[error("{} holds no usable key", path.display())]
@@ -131,7 +134,7 @@ pub enum LocalCaError {
         source: PkiError,
     },
     /// The CA cannot be stored.
-    #[error("the new CA cannot be stored")]
+    #[error("the CA cannot be stored")]
     Disk {
         /// The step that was refused.
         #[source]
@@ -148,7 +151,7 @@ impl LocalCaError {
             Self::KeyMissing { .. } => "CaKeyMissing",
             Self::CertificateMissing { .. } => "CaCertificateMissing",
             Self::Differ { .. } => "CaFilesDiffer",
-            Self::File { source, .. } => source.reason(),
+            Self::File { problem, .. } => problem.reason(),
             Self::Key { source, .. } => source.reason(),
             Self::Certificates { source, .. } => source.reason(),
             Self::Sign { source, .. } => source.reason(),
@@ -160,7 +163,7 @@ impl LocalCaError {
     fn remedy(&self) -> Remedy {
         match self {
             Self::Busy { .. } | Self::Pki { .. } | Self::Disk { .. } => Remedy::TryAgain,
-            Self::File { source, .. } => source.remedy(),
+            Self::File { problem, .. } => problem.remedy(),
             Self::Lock { .. }
             | Self::KeyMissing { .. }
             | Self::CertificateMissing { .. }
@@ -181,7 +184,7 @@ const LOCK_WITHIN: Duration = Duration::from_secs(30);
 impl LocalCa {
     /// The folder and those above it are made with the CA.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into() }
+        Self { folder: folder.into(), lock_within: LOCK_WITHIN }
     }
 
     /// The CA, made where there is none. At most one process at a time is beyond the lock.
@@ -207,13 +210,15 @@ impl LocalCa {
         let (sender, receiver) = mpsc::channel();
         // A thread of its own, because waiting for a lock has no deadline. If it comes too late, nobody listens and
         // the handle is dropped with the lock.
-        thread::spawn(move || {
+        let wait = move || {
             let locked = fs::File::open(&folder).and_then(|folder| folder.lock().map(|()| folder));
             let _ = sender.send(locked);
-        });
-        match receiver.recv_timeout(LOCK_WITHIN) {
-            Ok(locked) => locked.map_err(|source| LocalCaError::Lock { folder: self.folder.clone(), source }),
-            Err(_) => Err(LocalCaError::Busy { folder: self.folder.clone() }),
+        };
+        let not_locked = |source| LocalCaError::Lock { folder: self.folder.clone(), source };
+        thread::Builder::new().spawn(wait).map_err(not_locked)?;
+        match receiver.recv_timeout(self.lock_within) {
+            Ok(locked) => locked.map_err(not_locked),
+            Err(_) => Err(LocalCaError::Busy { folder: self.folder.clone(), waited: self.lock_within }),
         }
     }
 
@@ -227,7 +232,7 @@ impl LocalCa {
             Err(FileError::Missing) => {
                 return Err(LocalCaError::KeyMissing { certificate: certificate_path, key: key_path });
             }
-            Err(source) => return Err(LocalCaError::File { path: key_path, source }),
+            Err(problem) => return Err(LocalCaError::File { path: key_path, problem }),
         };
         let key = PrivateKey::from_pem(&secret)
             .map_err(|source| LocalCaError::Key { path: key_path.clone(), source })?;
@@ -344,7 +349,7 @@ fn optional_certificates(path: &Path) -> Result<Vec<Certificate>, LocalCaError> 
             chain::parse_pem(&bytes).map_err(refused)
         }
         Err(FileError::Missing) => Ok(Vec::new()),
-        Err(source) => Err(LocalCaError::File { path: path.to_owned(), source }),
+        Err(problem) => Err(LocalCaError::File { path: path.to_owned(), problem }),
     }
 }
 
@@ -352,5 +357,162 @@ fn parse_optional(pem: &[u8], path: &Path) -> Result<Vec<Certificate>, LocalCaEr
     match chain::parse_pem(pem) {
         Err(PemError::Empty) => Ok(Vec::new()),
         parsed => parsed.map_err(|source| LocalCaError::Certificates { path: path.to_owned(), source }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::pki::certificate::Usage;
+    use crate::pki::testing;
+
+    fn request() -> Request {
+        let hosts = ["kafka-0.kafka", "10.0.0.1"].map(|host| host.parse().unwrap());
+        Request::new("demo-node", hosts, KeyAlgorithm::default(), testing::days(30)).unwrap()
+    }
+
+    fn fetch(source: &LocalCa) -> Bundle {
+        source.fetch(&request(), testing::now()).unwrap()
+    }
+
+    fn refusal(source: &LocalCa) -> (&'static str, Remedy) {
+        let error = source.fetch(&request(), testing::now()).unwrap_err();
+        (error.reason(), error.remedy())
+    }
+
+    fn write(path: PathBuf, content: &str) {
+        disk::io::apply([&Step::replace(path, content, 0o644)]).unwrap();
+    }
+
+    fn set_aside(path: &Path) {
+        fs::rename(path, path.with_extension("aside")).unwrap();
+    }
+
+    #[test]
+    fn the_first_use_makes_a_ca_and_the_next_ones_use_it() {
+        let home = tempfile::tempdir().unwrap();
+        let source = LocalCa::new(home.path().join("ca"));
+        assert_eq!(source.trusted(&request()).unwrap(), None);
+        let (first, second) = (fetch(&source), fetch(&source));
+        assert_eq!(first.anchors(), second.anchors());
+        assert_eq!(source.trusted(&request()).unwrap().unwrap(), first.anchors());
+        assert_ne!(first.key().public_key(), second.key().public_key());
+        for bundle in [&first, &second] {
+            for usage in [Usage::ServerAuth, Usage::ClientAuth] {
+                chain::verify(bundle.leaf(), &[], bundle.anchors(), testing::now(), Some(usage)).unwrap();
+            }
+            assert!(bundle.key().matches(bundle.leaf()));
+            assert_eq!(bundle.leaf().subject(), "CN=demo-node");
+        }
+        let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        let (certificate, key) = source.paths();
+        assert_eq!((mode(home.path().join("ca")), mode(certificate), mode(key)), (0o700, 0o644, 0o600));
+        assert_eq!(fs::read_dir(home.path().join("ca")).unwrap().count(), 2);
+        let ca = &first.anchors()[0];
+        assert!(ca.subject().starts_with("CN=kraftlet CA "), "{}", ca.subject());
+        assert_eq!(ca.not_after(), testing::now() + testing::days(3650));
+    }
+
+    #[test]
+    fn many_that_begin_at_once_make_one_ca() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("ca");
+        let anchors: Vec<Vec<Certificate>> = thread::scope(|scope| {
+            let begin = || fetch(&LocalCa::new(&folder)).anchors().to_vec();
+            let running: Vec<_> = (0..12).map(|_| scope.spawn(begin)).collect();
+            running.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        assert!(anchors.iter().all(|found| found.len() == 1 && *found == anchors[0]));
+    }
+
+    #[test]
+    fn a_crash_before_the_copy_heals_and_leaves_of_before_stay_trusted() {
+        let home = tempfile::tempdir().unwrap();
+        let source = LocalCa::new(home.path().join("ca"));
+        let before = fetch(&source);
+        let (certificate, _) = source.paths();
+        let copy = fs::read(&certificate).unwrap();
+        set_aside(&certificate);
+        write(home.path().join("ca/ca.key.tmp"), "half a k");
+        assert_eq!(fetch(&source).anchors(), before.anchors());
+        assert_eq!(fs::read(&certificate).unwrap(), copy);
+    }
+
+    #[test]
+    fn what_is_half_there_is_refused_and_never_replaced() {
+        let home = tempfile::tempdir().unwrap();
+        let source = LocalCa::new(home.path());
+        fetch(&source);
+        let (certificate, key) = source.paths();
+        let (whole_certificate, whole_key) =
+            (fs::read_to_string(&certificate).unwrap(), fs::read_to_string(&key).unwrap());
+        let key_alone = whole_key.split_inclusive("-----END PRIVATE KEY-----\n").next().unwrap();
+
+        set_aside(&key);
+        assert_eq!(refusal(&source), ("CaKeyMissing", Remedy::ChangeSomething));
+        assert_eq!(fs::read_to_string(&certificate).unwrap(), whole_certificate);
+        assert!(!key.exists());
+
+        set_aside(&certificate);
+        write(key.clone(), key_alone);
+        assert_eq!(refusal(&source), ("CaCertificateMissing", Remedy::ChangeSomething));
+        assert!(!certificate.exists());
+
+        write(key.clone(), &whole_key);
+        write(certificate.clone(), &stores::certificate_pem(&testing::root("other").certificate));
+        assert_eq!(refusal(&source), ("CaFilesDiffer", Remedy::ChangeSomething));
+
+        write(key.clone(), key_alone);
+        assert_eq!(refusal(&source), ("CaKeyMismatch", Remedy::ChangeSomething));
+
+        write(key.clone(), &whole_key[..100]);
+        assert_eq!(refusal(&source), ("KeyMalformed", Remedy::ChangeSomething));
+        write(key.clone(), "");
+        assert_eq!(refusal(&source), ("CertificateFileEmpty", Remedy::TryAgain));
+    }
+
+    #[test]
+    fn somebodys_own_ca_is_used_with_all_of_its_anchors() {
+        let home = tempfile::tempdir().unwrap();
+        let root = testing::root("their root");
+        let middle = root.sign(testing::ca_params("their CA"));
+        let both = [&middle, &root].map(|issued| stores::certificate_pem(&issued.certificate)).concat();
+        write(home.path().join("ca.crt"), &both);
+        write(home.path().join("ca.key"), &middle.key_pair.serialize_pem());
+        let bundle = fetch(&LocalCa::new(home.path()));
+        assert_eq!(bundle.leaf().issuer(), "CN=their CA");
+        assert_eq!(bundle.anchors(), [middle.certificate, root.certificate]);
+    }
+
+    #[test]
+    fn a_leaf_that_is_no_ca_signs_nothing() {
+        let home = tempfile::tempdir().unwrap();
+        let leaf = testing::root("ca").sign(testing::leaf_params("node", &["a"]));
+        write(home.path().join("ca.crt"), &stores::certificate_pem(&leaf.certificate));
+        write(home.path().join("ca.key"), &leaf.key_pair.serialize_pem());
+        assert_eq!(refusal(&LocalCa::new(home.path())), ("CaIsNoCa", Remedy::ChangeSomething));
+    }
+
+    #[test]
+    fn a_folder_that_somebody_holds_locked_is_reported_and_left_alone() {
+        let home = tempfile::tempdir().unwrap();
+        let held = fs::File::open(home.path()).unwrap();
+        held.lock().unwrap();
+        let source = LocalCa { folder: home.path().to_owned(), lock_within: Duration::ZERO };
+        assert_eq!(refusal(&source), ("CaFolderBusy", Remedy::TryAgain));
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_named() {
+        let error = LocalCa::new("/nowhere/at/all").fetch(&request(), testing::now()).unwrap_err();
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        let found = (error.to_string(), cause);
+        assert_eq!(
+            found,
+            ("the CA cannot be stored".to_owned(), "cannot create directory /nowhere/at/all".to_owned())
+        );
     }
 }

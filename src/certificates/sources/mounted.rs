@@ -231,3 +231,161 @@ fn with_cause(error: &PemError) -> String {
         None => error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::Ordering;
+    use std::thread;
+
+    use super::*;
+    use crate::disk::io::apply;
+    use crate::disk::step::Step;
+    use crate::pki::key_kind::KeyAlgorithm;
+    use crate::pki::stores::certificate_pem;
+    use crate::pki::testing;
+    use crate::pki::testing::Issued;
+
+    fn request() -> Request {
+        let hosts = ["a".parse().unwrap()];
+        Request::new("node", hosts, KeyAlgorithm::default(), testing::days(1)).unwrap()
+    }
+
+    fn write(folder: &Path, name: &str, content: &str) {
+        apply([&Step::replace(folder.join(name), content, 0o644)]).unwrap();
+    }
+
+    fn pem(certificates: &[&Issued]) -> String {
+        certificates.iter().map(|issued| certificate_pem(&issued.certificate)).collect()
+    }
+
+    /// A folder with a good pair, its chain and its CA.
+    fn filled(folder: &Path) -> (Issued, Issued, Issued) {
+        let root = testing::root("root");
+        let middle = root.sign(testing::ca_params("middle"));
+        let leaf = middle.sign(testing::leaf_params("node", &["a"]));
+        write(folder, "tls.crt", &pem(&[&leaf, &middle]));
+        write(folder, "tls.key", &leaf.key_pair.serialize_pem());
+        write(folder, "ca.crt", &pem(&[&root]));
+        (root, middle, leaf)
+    }
+
+    #[test]
+    fn a_folder_gives_its_pair_its_chain_and_every_ca() {
+        let home = tempfile::tempdir().unwrap();
+        let (root, middle, leaf) = filled(home.path());
+        let [old, third, fourth] = ["old", "third", "fourth"].map(testing::root);
+        write(home.path(), "ca.crt", &pem(&[&root, &old, &root]));
+        write(home.path(), "more.pem", &pem(&[&third, &old]));
+        let source = Mounted::new(home.path(), vec![home.path().join("more.pem")]);
+        let asked = request().with_further_anchors(pem(&[&fourth]).as_bytes()).unwrap();
+        let bundle = source.fetch(&asked, testing::now()).unwrap();
+        assert_eq!((bundle.leaf(), bundle.intermediates()), (&leaf.certificate, &[middle.certificate][..]));
+        assert!(bundle.key().matches(bundle.leaf()));
+        let anchors = [&root, &old, &third, &fourth].map(|issued| issued.certificate.clone());
+        assert_eq!(bundle.anchors(), anchors);
+        assert_eq!(source.trusted(&asked).unwrap(), None);
+    }
+
+    #[test]
+    fn all_files_that_cannot_be_used_are_named_at_once() {
+        let home = tempfile::tempdir().unwrap();
+        let at = home.path().display().to_string();
+        let check = |want: &str, reason, remedy| {
+            let error = Mounted::new(home.path(), Vec::new()).fetch(&request(), testing::now()).unwrap_err();
+            assert_eq!(error.to_string().replace(&at, "DIR"), format!("certificate folder DIR: {want}"));
+            assert_eq!((error.reason(), error.remedy()), (reason, remedy));
+        };
+        check(
+            "DIR/tls.crt is missing; DIR/tls.key is missing; DIR/ca.crt is missing",
+            "CertificateFileMissing",
+            Remedy::TryAgain,
+        );
+        filled(home.path());
+        write(home.path(), "ca.crt", "");
+        check("DIR/ca.crt is empty", "CertificateFileEmpty", Remedy::TryAgain);
+        write(home.path(), "ca.crt", "-----BEGIN CERTIFICATE-----\naGFsbG8=\n-----END CERTIFICATE-----\n");
+        write(home.path(), "tls.key", "-----BEGIN ENCRYPTED PRIVATE KEY-----\n");
+        write(home.path(), "tls.crt", "hello");
+        let error = Mounted::new(home.path(), Vec::new()).fetch(&request(), testing::now()).unwrap_err();
+        let text = error.to_string().replace(&at, "DIR");
+        assert!(
+            text.contains("DIR/tls.crt: no certificate in it; want PEM blocks BEGIN CERTIFICATE; "),
+            "{text}"
+        );
+        assert!(text.contains("DIR/tls.key: the private key is encrypted; "), "{text}");
+        assert!(
+            text.contains("DIR/ca.crt: certificate 1 cannot be parsed: not an X.509 certificate: "),
+            "{text}"
+        );
+        assert_eq!((error.reason(), error.remedy()), ("CertificatesMissing", Remedy::ChangeSomething));
+    }
+
+    #[test]
+    fn without_a_ca_file_further_trust_will_do() {
+        let home = tempfile::tempdir().unwrap();
+        let (root, _, _) = filled(home.path());
+        write(home.path(), "trust.pem", &pem(&[&root]));
+        let source = Mounted::new(home.path(), vec![home.path().join("trust.pem")]);
+        write(home.path(), "ca.crt", "");
+        let bundle = source.fetch(&request(), testing::now()).unwrap();
+        assert_eq!(bundle.anchors(), std::slice::from_ref(&root.certificate));
+        fs::rename(home.path().join("ca.crt"), home.path().join("gone")).unwrap();
+        assert_eq!(source.fetch(&request(), testing::now()).unwrap().anchors(), [root.certificate]);
+    }
+
+    /// As the kubelet does it: a new folder, the link turned to it, the old folder deleted.
+    fn turn(home: &Path, old: Option<tempfile::TempDir>) -> tempfile::TempDir {
+        let generation = tempfile::Builder::new().prefix("..2026").tempdir_in(home).unwrap();
+        filled(generation.path());
+        let target = generation.path().file_name().unwrap();
+        symlink(target, home.join("..data_tmp")).unwrap();
+        fs::rename(home.join("..data_tmp"), home.join("..data")).unwrap();
+        drop(old);
+        generation
+    }
+
+    #[test]
+    fn a_link_that_turns_while_it_is_read_never_mixes_two_generations() {
+        let home = tempfile::tempdir().unwrap();
+        let mut generation = turn(home.path(), None);
+        for name in ["tls.crt", "tls.key", "ca.crt"] {
+            symlink(Path::new("..data").join(name), home.path().join(name)).unwrap();
+        }
+        let source = Mounted::new(home.path(), Vec::new());
+        let done = AtomicBool::new(false);
+        let read = thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                let mut read = 0;
+                while !done.load(Ordering::Relaxed) || read == 0 {
+                    match source.fetch(&request(), testing::now()) {
+                        Ok(bundle) => {
+                            assert!(bundle.key().matches(bundle.leaf()));
+                            let order = chain::check_order(bundle.chain().chain(bundle.anchors()));
+                            assert_eq!(order, Ok(()));
+                            read += 1;
+                        }
+                        Err(error) => assert_eq!(error.reason(), "CertificateFolderChanging", "{error}"),
+                    }
+                }
+                read
+            });
+            for _ in 0..60 {
+                generation = turn(home.path(), Some(generation));
+            }
+            done.store(true, Ordering::Relaxed);
+            reader.join().unwrap()
+        });
+        assert!(read > 0);
+    }
+
+    #[test]
+    fn describing_touches_nothing() {
+        let source = Mounted::new("/nowhere", vec!["/etc/trust.pem".into()]);
+        assert_eq!(
+            source.describe(),
+            "read tls.crt, tls.key and ca.crt from /nowhere, trust the CAs in /etc/trust.pem too"
+        );
+    }
+}
