@@ -146,7 +146,7 @@ mod tests {
     fn content(step: &Step) -> &Content {
         match step {
             Step::ReplaceFile { content, .. } => content,
-            Step::CreateDir { .. } => panic!("a folder has no content"),
+            Step::CreateDir { .. } | Step::SyncDir { .. } => panic!("a folder has no content"),
         }
     }
 

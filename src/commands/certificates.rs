@@ -1,6 +1,5 @@
 //! The certificate part of `init`: fetch, preflight, and the steps that install.
 
-use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,16 +8,18 @@ use std::time::SystemTime;
 use rustls::ClientConfig;
 
 use crate::certificates::bundle::Bundle;
+use crate::certificates::finding::Finding;
+use crate::certificates::finding::Severity;
 use crate::certificates::install;
 use crate::certificates::install::StoreKind;
 use crate::certificates::preflight;
 use crate::certificates::preflight::Authorization;
 use crate::certificates::preflight::Requirements;
-use crate::certificates::preflight::Severity;
 use crate::certificates::renew_point::RenewPoint;
 use crate::certificates::request::Request;
 use crate::certificates::sources::Remedy;
 use crate::certificates::sources::Source;
+use crate::certificates::sources::SourceError;
 use crate::certificates::sources::local_ca::LocalCa;
 use crate::certificates::sources::mounted::Mounted;
 use crate::cluster::certificate;
@@ -29,6 +30,7 @@ use crate::cluster::settings::Authorizer;
 use crate::cluster::settings::Store;
 use crate::commands::failure::Exit;
 use crate::commands::failure::Failure;
+use crate::commands::failure::chain;
 use crate::commands::inputs;
 use crate::commands::inputs::Inputs;
 use crate::disk::step::Step;
@@ -47,7 +49,7 @@ pub struct Checked {
     pub steps: Vec<Step>,
     /// What somebody should know, though it is no reason to stop.
     pub warnings: Vec<String>,
-    /// Whether the keystore that is there stays as it is.
+    /// Whether it is the leaf that was installed before.
     pub kept: bool,
 }
 
@@ -69,9 +71,7 @@ pub fn source(inputs: &Inputs, certificate: &Certificate) -> Result<Box<dyn Sour
         folder.map_err(|error| Failure::new(Exit::Usage, "TemplateUnusable", error))
     };
     Ok(match &certificate.source {
-        certificate::Source::Mounted(template) => {
-            Box::new(Mounted::new(folder(template)?, certificate.trust.clone()))
-        }
+        certificate::Source::Mounted(template) => Box::new(Mounted::new(folder(template)?)),
         certificate::Source::LocalCa(template) => Box::new(LocalCa::new(folder(template)?)),
     })
 }
@@ -79,26 +79,29 @@ pub fn source(inputs: &Inputs, certificate: &Certificate) -> Result<Box<dyn Sour
 /// Fetches a certificate, or keeps the one that is installed, and checks it. All findings come at once.
 pub fn check(inputs: &Inputs, certificate: &Certificate, now: SystemTime) -> Result<Checked, Failure> {
     let of_usage = |reason, error: &dyn std::error::Error| Failure::of(Exit::Usage, reason, error);
+    let renew_point = RenewPoint::from_percent(certificate.renew_at_percent.into())
+        .map_err(|error| of_usage(error.reason(), &error))?;
     let request = request(inputs, certificate)?;
     let requirements = requirements(inputs, certificate)?;
     let kind = store_kind(inputs, certificate)?;
     let folder = inputs.run_folder.join("tls").join(&certificate.name);
     let source = source(inputs, certificate)?;
-    let fetched = source.fetch(&request, now).map_err(|error| {
-        let exit = match error.remedy() {
-            Remedy::TryAgain => Exit::Again,
-            Remedy::ChangeSomething => Exit::Person,
-        };
-        Failure::of(exit, error.reason(), &error)
-    })?;
-    let (bundle, kept) = match installed(certificate, &folder, &kind, &fetched, &request, &requirements, now)?
-    {
+    let keystore = folder.join(kind.keystore_name());
+    // A source that issues anew at each fetch is not asked while the leaf that is there will do, so that a container
+    // that restarts keeps its certificate, and `init` twice is `init` once.
+    let installed = match source.trusted(&request).map_err(not_given)? {
+        // A keystore that is not there, or cannot be read, is written anew.
+        Some(anchors) => cluster_io::read(&keystore).ok().and_then(|keystore| {
+            install::keep(&keystore, &kind, &anchors, &request, &requirements, renew_point, now)
+        }),
+        None => None,
+    };
+    let (bundle, kept) = match installed {
         Some(bundle) => (bundle, true),
-        None => (fetched, false),
+        None => (source.fetch(&request, now).map_err(not_given)?, false),
     };
     let findings = preflight::preflight(&bundle, &requirements, now);
-    let said =
-        |finding: &preflight::Finding| format!("certificate {}: {}", certificate.name, finding_text(finding));
+    let said = |finding: &Finding| format!("certificate {}: {}", certificate.name, chain(finding));
     let (refusals, warnings): (Vec<_>, Vec<_>) =
         findings.iter().partition(|finding| finding.severity() == Severity::Refusal);
     let refusals = refusals.into_iter().map(|finding| (said(finding), finding.reason())).collect();
@@ -116,29 +119,12 @@ pub fn client_config(bundle: &Bundle) -> Result<Arc<ClientConfig>, Failure> {
     config.map(Arc::new).map_err(|error| Failure::of(Exit::Person, error.reason(), &error))
 }
 
-fn finding_text(finding: &preflight::Finding) -> String {
-    crate::commands::failure::chain(finding)
-}
-
-/// The installed keystore, where the source issues anew at each fetch and the old leaf will do: so that a container
-/// that restarts keeps its certificate, and `init` twice is `init` once.
-fn installed(
-    certificate: &Certificate,
-    folder: &Path,
-    kind: &StoreKind,
-    fetched: &Bundle,
-    request: &Request,
-    requirements: &Requirements,
-    now: SystemTime,
-) -> Result<Option<Bundle>, Failure> {
-    if !matches!(certificate.source, certificate::Source::LocalCa(_)) {
-        return Ok(None);
-    }
-    let renew_point = RenewPoint::from_percent(certificate.renew_at_percent.into())
-        .map_err(|error| Failure::of(Exit::Usage, error.reason(), &error))?;
-    // A keystore that is not there, or cannot be read, is written anew.
-    let Ok(keystore) = cluster_io::read(&folder.join(kind.keystore_name())) else { return Ok(None) };
-    Ok(install::keep(&keystore, kind, fetched.anchors(), request, requirements, renew_point, now))
+fn not_given(error: SourceError) -> Failure {
+    let exit = match error.remedy() {
+        Remedy::TryAgain => Exit::Again,
+        Remedy::ChangeSomething => Exit::Person,
+    };
+    Failure::of(exit, error.reason(), &error)
 }
 
 fn store_kind(inputs: &Inputs, certificate: &Certificate) -> Result<StoreKind, Failure> {

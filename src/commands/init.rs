@@ -95,9 +95,8 @@ pub fn prepare(inputs: Inputs) -> Result<Prepared, Failure> {
     };
     let mut steps = folders(&inputs.run_folder);
     steps.extend(folders(&inputs.run_folder.join("tls")));
-    for checked in certificates.iter().filter(|checked| !checked.kept) {
-        steps.extend(checked.steps.iter().cloned());
-    }
+    // A leaf that is kept is written all the same: its trust may have changed, and a truststore may be missing.
+    steps.extend(certificates.iter().flat_map(|checked| checked.steps.iter().cloned()));
     steps.extend(property_files(&inputs));
     steps.extend(plan.steps.iter().cloned());
     Ok(Prepared { inputs, storage: plan, certificates, steps })

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use nix::errno::Errno;
 use nix::fcntl::Flock;
 use nix::fcntl::FlockArg;
-use nix::libc::O_NOFOLLOW;
+use nix::fcntl::OFlag;
 
 use crate::disk::step::Step;
 
@@ -91,10 +91,12 @@ fn create_dir(path: &Path, mode: u32) -> Result<(), DiskError> {
 fn replace_file(path: &Path, temporary: &Path, bytes: &[u8], mode: u32) -> Result<(), DiskError> {
     // A read-only temporary file of a run that was killed cannot be opened for writing by anyone but root: it was
     // made in the place of the same file by the same rule, so writing a fresh one over it loses nothing.
-    // Nobody leads us elsewhere by a symbolic link of the temporary file's name.
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(mode | 0o200).custom_flags(O_NOFOLLOW);
-    let open = || options.open(temporary);
+    // Where it is a link, its target is somebody else's file, and that is not emptied.
+    let open = || {
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(mode | 0o200);
+        options.custom_flags(OFlag::O_NOFOLLOW.bits()).open(temporary)
+    };
     let mut file = match open() {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied && temporary.is_file() => {
             fs::set_permissions(temporary, fs::Permissions::from_mode(mode | 0o200))
@@ -104,8 +106,9 @@ fn replace_file(path: &Path, temporary: &Path, bytes: &[u8], mode: u32) -> Resul
         opened => opened,
     }
     .map_err(at("create", temporary))?;
-    file.write_all(bytes).map_err(at("write", temporary))?;
+    // Before the first byte, because a file that a killed run left keeps its own mode when it is opened.
     file.set_permissions(fs::Permissions::from_mode(mode)).map_err(at("set the mode of", temporary))?;
+    file.write_all(bytes).map_err(at("write", temporary))?;
     file.sync_all().map_err(at("sync", temporary))?;
     drop(file);
     fs::rename(temporary, path).map_err(at("write", path))?;
@@ -170,13 +173,22 @@ mod tests {
     }
 
     #[test]
-    fn a_link_in_the_way_is_not_followed() {
+    fn a_temporary_file_that_is_a_link_is_an_error_and_its_target_is_not_touched() {
         let root = tempfile::tempdir().unwrap();
-        let target = root.path().join("target");
-        apply([&Step::replace(&target, "mine", 0o644)]).unwrap();
-        std::os::unix::fs::symlink(&target, root.path().join("a.tmp")).unwrap();
-        assert!(apply([&Step::replace(root.path().join("a"), "other", 0o644)]).is_err());
-        assert_eq!(fs::read(&target).unwrap(), b"mine");
+        apply([&Step::replace(root.path().join("precious"), "content", 0o644)]).unwrap();
+        std::os::unix::fs::symlink("precious", root.path().join("a.tmp")).unwrap();
+        let error = apply([&Step::replace(root.path().join("a"), "whole", 0o400)]).unwrap_err();
+        assert!(error.to_string().ends_with("/a.tmp"), "{error}");
+        assert_eq!(fs::read(root.path().join("precious")).unwrap(), b"content");
+        assert!(!root.path().join("a").exists());
+    }
+
+    #[test]
+    fn a_directory_is_flushed_by_name() {
+        let root = tempfile::tempdir().unwrap();
+        apply([&Step::SyncDir { path: root.path().to_owned() }]).unwrap();
+        let error = apply([&Step::SyncDir { path: root.path().join("none") }]).unwrap_err();
+        assert!(error.to_string().starts_with("cannot sync "), "{error}");
     }
 
     #[test]

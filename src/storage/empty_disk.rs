@@ -297,3 +297,167 @@ impl fmt::Display for Wait {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(id: i32) -> NodeId {
+        NodeId::try_from(id).unwrap()
+    }
+
+    fn directory(number: u8) -> DirectoryId {
+        DirectoryId::from_random([number; 16]).unwrap()
+    }
+
+    /// Voters as (node id, log end offset, milliseconds of silence); the first one leads.
+    fn quorum(epoch: i32, high_watermark: Option<i64>, voters: &[(i32, i64, i64)]) -> Answer {
+        let voters: Vec<_> = voters
+            .iter()
+            .map(|&(id, log_end_offset, silent_ms)| ReplicaState {
+                replica_id: node(id),
+                directory_id: Some(directory(u8::try_from(id).unwrap()).uuid()),
+                log_end_offset: Some(log_end_offset),
+                last_fetch_timestamp_ms: Some(5_000_000 - silent_ms),
+                last_caught_up_timestamp_ms: None,
+            })
+            .collect();
+        let leader_id = voters.first().map(|leader| leader.replica_id);
+        let info =
+            QuorumInfo { leader_id, leader_epoch: epoch, high_watermark, voters, observers: Vec::new() };
+        Answer { from: node(9), said: Ok(info) }
+    }
+
+    fn decide(
+        voters: VotersIn,
+        formed: Formed,
+        directory_id: Option<DirectoryId>,
+        answers: &[Answer],
+    ) -> &'static str {
+        let situation = Situation { node_id: node(1), voters, formed, directory_id };
+        match may_use_empty_disk(&situation, answers) {
+            EmptyDisk::AsConfigured => "go",
+            EmptyDisk::AsObserver => "observe",
+            EmptyDisk::Wait(wait) => wait.reason(),
+        }
+    }
+
+    #[test]
+    fn a_static_voter_goes_on_when_those_without_all_records_cannot_elect_a_leader() {
+        const BEHIND: &str = "EmptyDiskOthersBehind";
+        for (voters, want) in [
+            // Three voters: the leader and the other one, whatever the leader remembers of us.
+            (vec![(2, 100, 0), (1, 100, 0), (3, 100, 500)], "go"),
+            (vec![(2, 100, 0), (1, 0, 0), (3, 100, 2_000)], "go"),
+            (vec![(2, 100, 0), (1, 100, 0), (3, 99, 0)], BEHIND),
+            // Its disk may be as empty as ours.
+            (vec![(2, 100, 0), (1, 100, 0), (3, 100, 2_001)], BEHIND),
+            // Five: two may be lost at once, not three.
+            (vec![(2, 100, 0), (1, 0, 0), (3, 100, 0), (4, 100, 0), (5, 0, 9_999)], "go"),
+            (vec![(2, 100, 0), (1, 0, 0), (3, 100, 0), (4, 99, 0), (5, 100, 9_999)], BEHIND),
+            // Four: a majority is three, so two without are too few to elect.
+            (vec![(2, 100, 0), (1, 0, 0), (3, 100, 0), (4, 0, 0)], "go"),
+            (vec![(2, 100, 0), (1, 0, 0), (3, 1, 0), (4, 0, 0)], BEHIND),
+            // Two: nobody without the leader.
+            (vec![(2, 100, 0), (1, 0, 0)], "go"),
+            (vec![(2, 100, 0), (3, 100, 0)], "EmptyDiskNotAVoter"),
+        ] {
+            let answers = [quorum(7, Some(100), &voters)];
+            for formed in [Formed::BySettings, Formed::NotKnown, Formed::ByDirectory("/data/1".into())] {
+                assert_eq!(decide(VotersIn::Settings, formed, None, &answers), want, "{voters:?}");
+            }
+            assert_eq!(decide(VotersIn::Settings, Formed::LossAccepted, None, &answers), "go");
+        }
+    }
+
+    #[test]
+    fn silence_is_youth_only_where_nothing_says_that_the_cluster_has_formed() {
+        let silent = [Answer { from: node(2), said: Err("connection refused".to_owned()) }];
+        let mut leaderless = quorum(7, None, &[(2, 100, 0)]);
+        if let Ok(info) = &mut leaderless.said {
+            info.leader_id = None;
+        }
+        for answers in [&[][..], &silent, &[leaderless]] {
+            assert_eq!(decide(VotersIn::Settings, Formed::NotKnown, None, answers), "go");
+            assert_eq!(decide(VotersIn::Settings, Formed::BySettings, None, answers), "EmptyDiskNoLeader");
+            assert_eq!(decide(VotersIn::MetadataLog, Formed::NotKnown, None, answers), "go");
+            assert_eq!(decide(VotersIn::MetadataLog, Formed::BySettings, None, answers), "observe");
+        }
+        let young = [quorum(1, None, &[(2, 1, 0), (3, 1, 0), (1, 0, 0)])];
+        assert_eq!(decide(VotersIn::Settings, Formed::NotKnown, None, &young), "EmptyDiskNothingCommitted");
+    }
+
+    #[test]
+    fn the_leader_of_the_highest_epoch_is_believed() {
+        let old = quorum(6, Some(10), &[(2, 10, 0), (3, 10, 0), (1, 10, 0)]);
+        let new = quorum(7, Some(100), &[(3, 100, 0), (2, 10, 9_000), (1, 0, 0)]);
+        for answers in [[old.clone(), new.clone()], [new, old]] {
+            assert_eq!(
+                decide(VotersIn::Settings, Formed::BySettings, None, &answers),
+                "EmptyDiskOthersBehind"
+            );
+        }
+    }
+
+    #[test]
+    fn a_dynamic_voter_is_one_by_its_directory_id() {
+        let behind = [quorum(7, Some(100), &[(2, 100, 0), (1, 100, 0), (3, 99, 0)])];
+        let whole = [quorum(7, Some(100), &[(2, 100, 0), (1, 100, 0), (3, 100, 0)])];
+        for (directory_id, answers, want) in [
+            (None, &behind, "observe"),
+            (Some(directory(50)), &behind, "go"),
+            (Some(directory(1)), &behind, "EmptyDiskOthersBehind"),
+            (Some(directory(1)), &whole, "go"),
+        ] {
+            let got = decide(VotersIn::MetadataLog, Formed::BySettings, directory_id, answers);
+            assert_eq!(got, want, "{directory_id:?}");
+        }
+        let kept = Some(directory(1));
+        assert_eq!(decide(VotersIn::MetadataLog, Formed::BySettings, kept, &[]), "EmptyDiskNoLeader");
+    }
+
+    #[test]
+    fn each_reason_to_wait_says_the_numbers() {
+        let situation = Situation {
+            node_id: node(1),
+            voters: VotersIn::Settings,
+            formed: Formed::BySettings,
+            directory_id: None,
+        };
+        for (answers, want) in [
+            (
+                vec![],
+                "the settings say that the cluster has formed, but no leader answers to say whether the others \
+                 hold all its records (there is no other controller to ask)",
+            ),
+            (
+                vec![Answer { from: node(2), said: Err("connection refused".to_owned()) }],
+                "the settings say that the cluster has formed, but no leader answers to say whether the others \
+                 hold all its records (controller 2: connection refused)",
+            ),
+            (
+                vec![quorum(
+                    7,
+                    Some(100),
+                    &[(2, 100, 0), (1, 0, 0), (3, 80, 0), (4, 100, 12_000), (5, 100, 0)],
+                )],
+                "2 of the 4 other voters hold all records up to high watermark 100 of leader 2 in epoch 7; want 3, \
+                 so that a majority without them is impossible (voter 3 has log end offset 80; voter 4 has not \
+                 fetched for 12000 ms)",
+            ),
+            (
+                vec![quorum(7, None, &[(2, 100, 0), (1, 0, 0)])],
+                "leader 2 in epoch 7 does not know yet up to where records are committed; want a high watermark",
+            ),
+            (
+                vec![quorum(7, Some(1), &[(2, 100, 0), (3, 0, 0)])],
+                "leader 2 counts the voters 2, 3; want this node among them, as in its own settings",
+            ),
+        ] {
+            match may_use_empty_disk(&situation, &answers) {
+                EmptyDisk::Wait(wait) => assert_eq!(wait.to_string(), want),
+                other => panic!("{other:?}; want {want}"),
+            }
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! Everything that is tested from outside the crate, in one binary: it links once.
 #![allow(clippy::disallowed_methods, reason = "tests make and break files as they like")]
+#![allow(clippy::too_many_lines, reason = "a table is as long as it is")]
 
 #[cfg(test)]
 mod golden;
@@ -7,3 +8,5 @@ mod golden;
 mod ask;
 #[cfg(test)]
 mod program;
+#[cfg(test)]
+mod storage;

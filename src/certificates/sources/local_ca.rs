@@ -507,12 +507,15 @@ mod tests {
 
     #[test]
     fn a_folder_that_cannot_be_made_is_named() {
-        let error = LocalCa::new("/nowhere/at/all").fetch(&request(), testing::now()).unwrap_err();
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("file").join("ca");
+        fs::write(home.path().join("file"), "in the way").unwrap();
+        let error = LocalCa::new(&folder).fetch(&request(), testing::now()).unwrap_err();
         let cause = std::error::Error::source(&error).unwrap().to_string();
         let found = (error.to_string(), cause);
         assert_eq!(
             found,
-            ("the CA cannot be stored".to_owned(), "cannot create directory /nowhere/at/all".to_owned())
+            ("the CA cannot be stored".to_owned(), format!("cannot create directory {}", folder.display()))
         );
     }
 }

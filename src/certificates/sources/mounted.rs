@@ -25,11 +25,10 @@ use crate::pki::chain::PemError;
 use crate::pki::private_key::PrivateKey;
 use crate::pki::private_key::PrivateKeyError;
 
-/// The folder, and further files whose CAs are trusted beside those of its `ca.crt`.
+/// The folder. What a request trusts further is trusted beside its `ca.crt`.
 #[derive(Debug, Clone)]
 pub struct Mounted {
     folder: PathBuf,
-    further_trust: Vec<PathBuf>,
 }
 
 /// A folder that gave no certificate: all that is wrong with its files.
@@ -113,10 +112,10 @@ impl FileProblem {
 const READS: usize = 5;
 
 impl Mounted {
-    /// `further_trust` are files elsewhere; with at least one of them `ca.crt` may be missing or empty (cert-manager
-    /// leaves it so where an issuer names no CA, and it is no safe source of trust where one does: cert-manager#5851).
-    pub fn new(folder: impl Into<PathBuf>, further_trust: Vec<PathBuf>) -> Self {
-        Self { folder: folder.into(), further_trust }
+    /// Where a request names further anchors, `ca.crt` may be missing or empty (cert-manager leaves it so where an
+    /// issuer names no CA, and it is no safe source of trust where one does: cert-manager#5851).
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into() }
     }
 
     /// Reads until two looks at the folder, one before and one after, are the same.
@@ -136,15 +135,12 @@ impl Mounted {
         let chain = kept(certificates(&folder.join("tls.crt")), &self.folder.join("tls.crt"), &mut problems);
         let key = kept(private_key(&folder.join("tls.key")), &self.folder.join("tls.key"), &mut problems);
         let mut anchors = Vec::new();
-        let has_further = !self.further_trust.is_empty() || !request.further_anchors().is_empty();
+        let has_further = !request.further_anchors().is_empty();
         match certificates(&folder.join("ca.crt")) {
             Err(FileProblem::File(FileError::Missing | FileError::Empty)) if has_further => {}
             read => {
                 anchors.extend(kept(read, &self.folder.join("ca.crt"), &mut problems).into_iter().flatten())
             }
-        }
-        for file in &self.further_trust {
-            anchors.extend(kept(certificates(file), file, &mut problems).into_iter().flatten());
         }
         anchors.extend(request.further_anchors().iter().cloned());
         let mut chain = chain.into_iter().flatten();
@@ -159,11 +155,7 @@ impl Mounted {
 
 impl Source for Mounted {
     fn describe(&self) -> String {
-        let mut text = format!("read tls.crt, tls.key and ca.crt from {}", self.folder.display());
-        for file in &self.further_trust {
-            text.push_str(&format!(", trust the CAs in {} too", file.display()));
-        }
-        text
+        format!("read tls.crt, tls.key and ca.crt from {}", self.folder.display())
     }
 
     fn fetch(&self, request: &Request, _now: SystemTime) -> Result<Bundle, SourceError> {
@@ -277,9 +269,9 @@ mod tests {
         let (root, middle, leaf) = filled(home.path());
         let [old, third, fourth] = ["old", "third", "fourth"].map(testing::root);
         write(home.path(), "ca.crt", &pem(&[&root, &old, &root]));
-        write(home.path(), "more.pem", &pem(&[&third, &old]));
-        let source = Mounted::new(home.path(), vec![home.path().join("more.pem")]);
-        let asked = request().with_further_anchors(pem(&[&fourth]).as_bytes()).unwrap();
+        let source = Mounted::new(home.path());
+        let asked = request().with_further_anchors(pem(&[&third, &old]).as_bytes()).unwrap();
+        let asked = asked.with_further_anchors(pem(&[&fourth]).as_bytes()).unwrap();
         let bundle = source.fetch(&asked, testing::now()).unwrap();
         assert_eq!((bundle.leaf(), bundle.intermediates()), (&leaf.certificate, &[middle.certificate][..]));
         assert!(bundle.key().matches(bundle.leaf()));
@@ -293,7 +285,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let at = home.path().display().to_string();
         let check = |want: &str, reason, remedy| {
-            let error = Mounted::new(home.path(), Vec::new()).fetch(&request(), testing::now()).unwrap_err();
+            let error = Mounted::new(home.path()).fetch(&request(), testing::now()).unwrap_err();
             assert_eq!(error.to_string().replace(&at, "DIR"), format!("certificate folder DIR: {want}"));
             assert_eq!((error.reason(), error.remedy()), (reason, remedy));
         };
@@ -308,7 +300,7 @@ mod tests {
         write(home.path(), "ca.crt", "-----BEGIN CERTIFICATE-----\naGFsbG8=\n-----END CERTIFICATE-----\n");
         write(home.path(), "tls.key", "-----BEGIN ENCRYPTED PRIVATE KEY-----\n");
         write(home.path(), "tls.crt", "hello");
-        let error = Mounted::new(home.path(), Vec::new()).fetch(&request(), testing::now()).unwrap_err();
+        let error = Mounted::new(home.path()).fetch(&request(), testing::now()).unwrap_err();
         let text = error.to_string().replace(&at, "DIR");
         assert!(
             text.contains("DIR/tls.crt: no certificate in it; want PEM blocks BEGIN CERTIFICATE; "),
@@ -326,13 +318,13 @@ mod tests {
     fn without_a_ca_file_further_trust_will_do() {
         let home = tempfile::tempdir().unwrap();
         let (root, _, _) = filled(home.path());
-        write(home.path(), "trust.pem", &pem(&[&root]));
-        let source = Mounted::new(home.path(), vec![home.path().join("trust.pem")]);
+        let asked = request().with_further_anchors(pem(&[&root]).as_bytes()).unwrap();
+        let source = Mounted::new(home.path());
         write(home.path(), "ca.crt", "");
-        let bundle = source.fetch(&request(), testing::now()).unwrap();
+        let bundle = source.fetch(&asked, testing::now()).unwrap();
         assert_eq!(bundle.anchors(), std::slice::from_ref(&root.certificate));
         fs::rename(home.path().join("ca.crt"), home.path().join("gone")).unwrap();
-        assert_eq!(source.fetch(&request(), testing::now()).unwrap().anchors(), [root.certificate]);
+        assert_eq!(source.fetch(&asked, testing::now()).unwrap().anchors(), [root.certificate]);
     }
 
     /// As the kubelet does it: a new folder, the link turned to it, the old folder deleted.
@@ -353,7 +345,7 @@ mod tests {
         for name in ["tls.crt", "tls.key", "ca.crt"] {
             symlink(Path::new("..data").join(name), home.path().join(name)).unwrap();
         }
-        let source = Mounted::new(home.path(), Vec::new());
+        let source = Mounted::new(home.path());
         let done = AtomicBool::new(false);
         let read = thread::scope(|scope| {
             let reader = scope.spawn(|| {
@@ -382,10 +374,7 @@ mod tests {
 
     #[test]
     fn describing_touches_nothing() {
-        let source = Mounted::new("/nowhere", vec!["/etc/trust.pem".into()]);
-        assert_eq!(
-            source.describe(),
-            "read tls.crt, tls.key and ca.crt from /nowhere, trust the CAs in /etc/trust.pem too"
-        );
+        let source = Mounted::new("/nowhere");
+        assert_eq!(source.describe(), "read tls.crt, tls.key and ca.crt from /nowhere");
     }
 }
