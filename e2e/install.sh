@@ -27,7 +27,7 @@ has_jdk() {
 }
 
 install_packages() {
-    local packages=() root=() package
+    local packages=() root=() package log
     command -v apt-get >/dev/null \
         || die 2 "$* missing, and this is no Debian or Ubuntu (no apt-get); install a JDK 17, Maven and a C compiler"
     if [[ "$(id -u)" != 0 ]]; then
@@ -35,14 +35,21 @@ install_packages() {
         root=(sudo)
     fi
     say "updating apt's lists ..."
-    try_thrice "${root[@]}" apt-get update -qq >/dev/null || die 1 "apt-get update did not work"
+    mkdir -p "$CACHE_DIR"
+    log="$CACHE_DIR/apt.log"
+    try_thrice "${root[@]}" apt-get update >"$log" 2>&1 || show_and_die "$log" "apt-get update did not work"
     for package in "$@"; do
         [[ "$package" != jdk ]] || package="$(jdk_package)"
         packages+=("$package")
     done
     say "installing with apt: ${packages[*]}"
-    try_thrice "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-        "${packages[@]}" >/dev/null || die 1 "apt-get could not install ${packages[*]}"
+    try_thrice "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+        "${packages[@]}" >>"$log" 2>&1 || show_and_die "$log" "apt-get could not install ${packages[*]}"
+}
+
+show_and_die() {
+    tail -n 15 "$1" >&2
+    die 1 "$2; the whole log is $1"
 }
 
 # 17 is what Kafka's own images run; newer distributions no longer have it.

@@ -81,7 +81,7 @@ shell_scripts() {
         echo "shellcheck is not on this machine; only the syntax is checked"
         local script
         for script in "$E2E_DIR"/*.sh; do
-            bash -n "$script"
+            bash -n "$script" || return 1
         done
         return
     fi

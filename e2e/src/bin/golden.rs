@@ -34,6 +34,10 @@ fn run(action: &str, version: &str, class_path: &str, work: &Path, golden: &Path
         cases::of_release(version).ok_or_else(|| format!("no golden cases for Kafka \"{version}\""))?;
     make::format_all(&mut cases, class_path, work)?;
     let mut different = 0;
+    for name in make::unknown_folders(&cases, version, golden)? {
+        println!("{name}: no case has this name");
+        different += 1;
+    }
     for case in &cases {
         if action == "make" {
             make::keep(case, work, golden)?;

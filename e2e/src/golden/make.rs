@@ -34,24 +34,24 @@ pub fn format_all(cases: &mut [Case], class_path: &str, work: &Path) -> Result<(
         let arguments = case.arguments(&settings.display().to_string());
         fs::write(jobs.join(format!("{}.args", case.name)), arguments.join("\n") + "\n")?;
     }
-    let status = Command::new("java")
+    let output = Command::new("java")
         .args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dfile.encoding=UTF-8", "-cp", class_path])
         .arg("FormatMany")
         .arg(&jobs)
         .output()?;
-    if !status.status.success() {
+    if !output.status.success() {
         return Err(format!(
             "the JVM ended with {}: {}",
-            status.status,
-            String::from_utf8_lossy(&status.stderr)
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
         )
         .into());
     }
     for case in cases {
-        let output = fs::read_to_string(jobs.join(format!("{}.out", case.name)))?;
-        if !output.starts_with("0\n") {
+        let printed = fs::read_to_string(jobs.join(format!("{}.out", case.name)))?;
+        if !printed.starts_with("0\n") {
             return Err(format!(
-                "case {} of Kafka {}: exit code and output: {output}",
+                "case {} of Kafka {}: exit code and output: {printed}",
                 case.name, case.kafka_version
             )
             .into());
@@ -103,6 +103,22 @@ pub fn differences(case: &Case, work: &Path, golden: &Path) -> Result<Vec<String
         }
     }
     Ok(found)
+}
+
+/// Folders of a release that none of its cases has made, for example of a case that has been renamed.
+pub fn unknown_folders(cases: &[Case], version: &str, golden: &Path) -> Result<Vec<String>, Problem> {
+    let Ok(entries) = fs::read_dir(golden.join(format!("kafka-{version}"))) else {
+        return Ok(Vec::new());
+    };
+    let mut unknown = Vec::new();
+    for entry in entries {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if cases.iter().all(|case| case.name != name) {
+            unknown.push(name);
+        }
+    }
+    unknown.sort();
+    Ok(unknown)
 }
 
 /// All directory ids in the case's `meta.properties` files.

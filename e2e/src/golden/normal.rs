@@ -65,3 +65,44 @@ fn blank(bytes: &mut [u8], wanted: &[u8]) {
         bytes.get_mut(at..at + wanted.len()).unwrap_or_default().fill(b'0');
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_date_of_meta_properties_and_a_random_id_are_taken_out() {
+        let check = |text: &str, want: &str| {
+            let ids = [("AAECAwQFBgcICQoLDA0ODw".to_owned(), (0..16).collect())];
+            assert_eq!(normalise("data/meta.properties", text.as_bytes(), &ids), want.as_bytes());
+        };
+        check("#\n#Sun Nov 22\nnode.id=1\n", "#\nnode.id=1\n");
+        check("#\n#x\ndirectory.id=AAECAwQFBgcICQoLDA0ODw\n", "#\ndirectory.id=0000000000000000000000\n");
+    }
+
+    #[test]
+    fn times_and_checksums_of_every_batch_are_taken_out_and_nothing_else() {
+        let batch = |filler: u8| {
+            let mut batch = vec![filler; BATCH_HEADER + 9];
+            batch[8..12].copy_from_slice(&u32::try_from(BATCH_HEADER + 9 - 12).unwrap().to_be_bytes());
+            batch
+        };
+        let made = normalise("bootstrap.checkpoint", &[batch(7), batch(9)].concat(), &[]);
+        for (start, filler) in [(0, 7), (BATCH_HEADER + 9, 9)] {
+            let (mut zeros, mut kept) = (0, 0);
+            for byte in &made[start..start + BATCH_HEADER + 9] {
+                zeros += usize::from(*byte == 0);
+                kept += usize::from(*byte == filler);
+            }
+            // Four of checksum and sixteen of time; three more are the high bytes of the length, one its low byte.
+            assert_eq!((zeros, kept), (4 + 16 + 3, BATCH_HEADER + 9 - 4 - 16 - 4));
+        }
+    }
+
+    #[test]
+    fn a_torn_batch_is_kept_as_it_is() {
+        for length in 0..12 {
+            assert_eq!(normalise("x.checkpoint", &vec![1; length], &[]), vec![1; length]);
+        }
+    }
+}
