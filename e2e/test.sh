@@ -76,15 +76,16 @@ fetch_ended() {
     done
 }
 
+# What only the tests need: strace kills init at each of its system calls.
+install_tools() {
+    local tool missing=()
+    for tool in strace shellcheck; do
+        command -v "$tool" >/dev/null || missing+=("$tool")
+    done
+    ((${#missing[@]} == 0)) || install_packages "${missing[@]}"
+}
+
 shell_scripts() {
-    if ! command -v shellcheck >/dev/null; then
-        echo "shellcheck is not on this machine; only the syntax is checked"
-        local script
-        for script in "$E2E_DIR"/*.sh; do
-            bash -n "$script" || return 1
-        done
-        return
-    fi
     shellcheck -x "$E2E_DIR"/*.sh "$REPO_DIR/.ci/run"
 }
 
@@ -113,6 +114,7 @@ main() {
     esac
     mkdir -p "$LOGS"
     install_missing
+    install_tools
     cd "$REPO_DIR"
     fetch_in_background
     # Whatever ends the script, no download goes on without it.

@@ -17,8 +17,13 @@ pub fn lines(cluster: &Cluster, setting: &Setting<'_>) -> Result<Vec<Line>, Temp
     let Some(listener) = listener else { return Ok(Vec::new()) };
     let mut servers = Vec::new();
     for node in cluster.nodes(setting.namespace).iter().filter(|node| node.pool.roles.is_broker()) {
-        let (host, port) = cluster.address(node, listener)?;
-        servers.push(derived::host_port(&host, &port));
+        let address = if node.pod == setting.node.pod { setting.node } else { node };
+        match cluster.address(address, listener) {
+            Ok((host, port)) => servers.push(derived::host_port(&host, &port)),
+            // A peer that is advertised by its machine or its address cannot be named here; one server is enough.
+            Err(TemplateError::NotKnown(..)) => {}
+            Err(error) => return Err(error),
+        }
     }
     let line = |key: &str, value: String| Line::new(key, value, Origin::Derived);
     let mut lines = vec![

@@ -206,7 +206,7 @@ mod tests {
              for: listener 9X is for [Controllers, Clients]; want [controllers] alone, or brokers, clients, or both; \
              saslMechanisms: listener 9X is SSL, which has no SASL; \
              advertisedPort: template \"{x}\": \"x\" is unknown in braces; want pod, statefulSet, ordinal, nodeId, \
-             namespace, service, clusterDomain or name, or a sum over ordinal and nodeId"
+             namespace, service, clusterDomain, name, podIp or nodeName, or a sum over ordinal and nodeId"
         );
     }
 }

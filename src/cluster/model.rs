@@ -4,6 +4,7 @@
 //! [`Cluster`] exists only when the settings had no problem, so nothing further on has to ask again.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use crate::cluster::certificate::Certificate;
 use crate::cluster::listener::Listener;
@@ -17,6 +18,7 @@ use crate::kafka::uuid::ClusterId;
 use crate::kafka::uuid::DirectoryId;
 use crate::kafka::version::KafkaVersion;
 use crate::kafka::version::MetadataVersion;
+use crate::pod::facts::PodFacts;
 use crate::pod::name::PodName;
 
 /// A cluster whose settings have been checked as a whole.
@@ -74,6 +76,8 @@ pub struct Node {
     /// Its pool.
     pub pool: Pool,
     namespace: Option<String>,
+    ip: Option<IpAddr>,
+    machine: Option<String>,
 }
 
 /// A pod that is no node of this cluster.
@@ -124,8 +128,9 @@ impl NodeError {
 }
 
 impl Cluster {
-    /// The node that a pod is. `namespace` is the pod's; that of the settings goes before it.
-    pub fn node(&self, pod: &PodName, namespace: Option<&str>) -> Result<Node, NodeError> {
+    /// The node that a pod is.
+    pub fn node(&self, facts: &PodFacts) -> Result<Node, NodeError> {
+        let pod = &facts.name;
         let pool = self.pools.iter().find(|pool| pool.stateful_set == pod.stateful_set());
         let pool = pool.ok_or_else(|| NodeError::UnknownStatefulSet {
             pod: pod.to_string(),
@@ -140,10 +145,12 @@ impl Cluster {
         if self.quorum == Quorum::Static && pool.roles.is_controller() && pool.pods().all(|one| one != *pod) {
             return Err(NodeError::NotAVoter { pod: pod.to_string(), node_id });
         }
-        Ok(self.node_of(pool, pod.clone(), node_id, namespace))
+        let node = self.node_of(pool, pod.clone(), node_id, facts.namespace.as_deref());
+        Ok(Node { ip: facts.ip, machine: facts.node_name.clone(), ..node })
     }
 
-    /// The nodes the cluster is meant to have, by node id, named as `node` sees them.
+    /// The nodes the cluster is meant to have, by node id. `namespace` is that of the pod at hand; the settings' goes
+    /// before it.
     pub fn nodes(&self, namespace: Option<&str>) -> Vec<Node> {
         let mut nodes: Vec<Node> = Vec::new();
         for pool in &self.pools {
@@ -186,7 +193,7 @@ impl Cluster {
 
     fn node_of(&self, pool: &Pool, pod: PodName, node_id: NodeId, namespace: Option<&str>) -> Node {
         let namespace = self.settings.namespace.clone().or_else(|| namespace.map(str::to_owned));
-        Node { pod, node_id, pool: pool.clone(), namespace }
+        Node { pod, node_id, pool: pool.clone(), namespace, ip: None, machine: None }
     }
 
     fn scope_of<'a>(&'a self, node: &'a Node) -> Scope<'a> {
@@ -199,6 +206,8 @@ impl Cluster {
             service: &node.pool.service,
             cluster_domain: &self.settings.cluster_domain,
             name: &self.settings.name,
+            pod_ip: node.ip.map(|ip| ip.to_string()),
+            node_name: node.machine.as_deref(),
         }
     }
 }

@@ -43,6 +43,8 @@ pub fn parse(file: &str, bytes: &[u8]) -> Result<Cluster, Problems> {
 mod tests {
     use super::*;
 
+    use crate::pod::facts::PodFacts;
+
     const HEAD: &str = "apiVersion: kraftlet.dev/v1\nkind: KafkaCluster\nname: kafka\n\
                         clusterId: Xk3vXo2uTwq9ZQbn0eM1Jw\nkafkaVersion: 4.4.0\n";
     const POOL: &str = "pools:\n- {statefulSet: kafka, roles: [broker, controller], replicas: 3}\n";
@@ -93,7 +95,14 @@ mod tests {
     fn a_pod_that_is_no_node_is_refused_with_the_pools_there_are() {
         let cluster = parse("f", format!("{HEAD}{POOL}").as_bytes()).unwrap();
         let check = |pod: &str, want: &str| {
-            assert_eq!(cluster.node(&pod.parse().unwrap(), None).unwrap_err().to_string(), want);
+            let facts = PodFacts {
+                name: pod.parse().unwrap(),
+                namespace: None,
+                ip: None,
+                node_name: None,
+                zone: None,
+            };
+            assert_eq!(cluster.node(&facts).unwrap_err().to_string(), want);
         };
         check(
             "zookeeper-0",

@@ -46,7 +46,8 @@ pub struct Settings {
     #[serde(default = "default_cluster_domain")]
     pub cluster_domain: String,
     /// The name by which a node is reached. A template: {pod} {statefulSet} {ordinal} {nodeId} {namespace} {service}
-    /// {clusterDomain} {name}; numbers may be calculated with, as in {30000+ordinal}.
+    /// {clusterDomain} {name}; numbers may be calculated with, as in {30000+ordinal}. {podIp} and {nodeName} are known
+    /// of the pod itself only, so they are for clients' names, not for those by which controllers know each other.
     #[serde(default = "default_host")]
     pub host: String,
     /// The address a node binds its listeners to, a template; by default every address of the pod.

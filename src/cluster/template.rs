@@ -32,6 +32,10 @@ pub struct Scope<'a> {
     pub cluster_domain: &'a str,
     /// `{name}`, the cluster's.
     pub name: &'a str,
+    /// `{podIp}`, known of the pod at hand only.
+    pub pod_ip: Option<String>,
+    /// `{nodeName}`, the machine's, known of the pod at hand only.
+    pub node_name: Option<&'a str>,
 }
 
 /// A template that cannot be read, or not be filled in.
@@ -43,6 +47,9 @@ pub enum TemplateError {
     /// `{namespace}` where none is known.
     #[error("template {0:?} needs the namespace; want POD_NAMESPACE, or `namespace` in the settings")]
     NoNamespace(String),
+    /// `{podIp}` or `{nodeName}` where it is not known: of a peer, or without the downward API.
+    #[error("template {0:?} needs {1}, which is known of this pod only, and only where the pod is told")]
+    NotKnown(String, &'static str),
     /// Calculated past what a number holds.
     #[error("template {0:?}: the number is too large")]
     Overflow(String),
@@ -64,6 +71,8 @@ enum Word {
     Service,
     ClusterDomain,
     Name,
+    PodIp,
+    NodeName,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +100,10 @@ impl Template {
         Ok(text)
     }
 
+    fn not_known(&self, variable: &'static str) -> TemplateError {
+        TemplateError::NotKnown(self.source.clone(), variable)
+    }
+
     fn word<'s>(&self, word: Word, scope: &'s Scope<'_>) -> Result<&'s str, TemplateError> {
         Ok(match word {
             Word::Pod => &scope.pod,
@@ -98,6 +111,8 @@ impl Template {
             Word::Service => scope.service,
             Word::ClusterDomain => scope.cluster_domain,
             Word::Name => scope.name,
+            Word::PodIp => scope.pod_ip.as_deref().ok_or_else(|| self.not_known("POD_IP"))?,
+            Word::NodeName => scope.node_name.ok_or_else(|| self.not_known("NODE_NAME"))?,
             Word::Namespace => {
                 scope.namespace.ok_or_else(|| TemplateError::NoNamespace(self.source.clone()))?
             }
@@ -126,6 +141,8 @@ fn expression(text: &str) -> Result<Part, String> {
         "service" => Some(Word::Service),
         "clusterDomain" => Some(Word::ClusterDomain),
         "name" => Some(Word::Name),
+        "podIp" => Some(Word::PodIp),
+        "nodeName" => Some(Word::NodeName),
         _ => None,
     };
     if let Some(word) = word {
@@ -151,7 +168,7 @@ fn product(term: &str) -> Result<Vec<Factor>, String> {
         }
         other => Err(format!(
             "{other:?} is unknown in braces; want pod, statefulSet, ordinal, nodeId, namespace, service, \
-             clusterDomain or name, or a sum over ordinal and nodeId"
+             clusterDomain, name, podIp or nodeName, or a sum over ordinal and nodeId"
         )),
     });
     sign.into_iter().map(Ok).chain(factors).collect()
@@ -200,6 +217,8 @@ mod tests {
             service: "kafka-pods",
             cluster_domain: "cluster.local",
             name: "prod",
+            pod_ip: None,
+            node_name: Some("worker-7"),
         }
     }
 
@@ -215,6 +234,7 @@ mod tests {
         check("{-1*ordinal}", "-2");
         check("b{ordinal}.{name}.example.com", "b2.prod.example.com");
         check("9092", "9092");
+        check("{nodeName}", "worker-7");
     }
 
     #[test]
@@ -227,7 +247,7 @@ mod tests {
         check("pod}", r#"template "pod}": '}' closes nothing"#);
         check(
             "{hostname}",
-            r#"template "{hostname}": "hostname" is unknown in braces; want pod, statefulSet, ordinal, nodeId, namespace, service, clusterDomain or name, or a sum over ordinal and nodeId"#,
+            r#"template "{hostname}": "hostname" is unknown in braces; want pod, statefulSet, ordinal, nodeId, namespace, service, clusterDomain, name, podIp or nodeName, or a sum over ordinal and nodeId"#,
         );
         check(
             "{namespace}",

@@ -76,9 +76,7 @@ pub fn read(args: &InputArgs) -> Result<Inputs, Failure> {
     let facts = facts::parse(&environment, &args.pod_info.display().to_string(), &files)
         .map_err(|error| Failure::new(Exit::Usage, error.reason(), error))?;
     let namespace = facts.namespace.clone();
-    let node = cluster
-        .node(&facts.name, namespace.as_deref())
-        .map_err(|error| Failure::new(Exit::Usage, error.reason(), error))?;
+    let node = cluster.node(&facts).map_err(|error| Failure::new(Exit::Usage, error.reason(), error))?;
     let template =
         |error: crate::cluster::template::TemplateError| Failure::new(Exit::Usage, "TemplateUnusable", error);
     let run_folder = PathBuf::from(cluster.render(&cluster.templates.run_folder, &node).map_err(template)?);

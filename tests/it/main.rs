@@ -10,3 +10,5 @@ mod ask;
 mod program;
 #[cfg(test)]
 mod storage;
+#[cfg(test)]
+mod readme;
