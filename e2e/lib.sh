@@ -92,15 +92,11 @@ java_class_path() {
 }
 
 # Builds the binary that is shipped: static, so that it runs in an image of its own. Sets RELEASE_BINARY.
-#
-# aws-lc seeds itself from the jitter of the processor unless told not to, which takes 47 ms at every start, far more
-# than all of `init`. Without it the seed is the kernel's, mixed with the processor's random number instruction.
 build_release() {
     local target=x86_64-unknown-linux-gnu
     [[ "$(uname -m)" == x86_64 ]] || target=aarch64-unknown-linux-gnu
     # shellcheck disable=SC2034  # read by the scripts that source this file
     RELEASE_BINARY="${CARGO_TARGET_DIR:-$REPO_DIR/target}/$target/release/kraftlet"
-    AWS_LC_SYS_NO_JITTER_ENTROPY=1 RUSTFLAGS="-C target-feature=+crt-static" \
-        cargo build --quiet --locked --release --target "$target" \
+    RUSTFLAGS="-C target-feature=+crt-static" cargo build --quiet --locked --release --target "$target" \
         --manifest-path "$REPO_DIR/Cargo.toml"
 }
