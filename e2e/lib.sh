@@ -91,6 +91,27 @@ java_class_path() {
     printf '%s:%s/*' "$classes" "$libs"
 }
 
+# Fetches these Kafka releases and builds kraftlet meanwhile, unless KRAFTLET names a binary. Sets KRAFTLET.
+fetch_and_build() {
+    local fetching
+    fetch_all "$@" &
+    fetching=$!
+    if [[ -z "${KRAFTLET:-}" ]]; then
+        say "building kraftlet ..."
+        try_thrice cargo fetch --quiet --locked --manifest-path "$REPO_DIR/Cargo.toml" || die 1 "cargo could not fetch crates"
+        cargo build --quiet --locked --manifest-path "$REPO_DIR/Cargo.toml" || die 2 "kraftlet does not build"
+        KRAFTLET="${CARGO_TARGET_DIR:-$REPO_DIR/target}/debug/kraftlet"
+    fi
+    wait "$fetching" || exit 1
+}
+
+fetch_all() {
+    local version
+    for version in "$@"; do
+        fetch_kafka "$version"
+    done
+}
+
 # Builds the binary that is shipped: static, so that it runs in an image of its own. Sets RELEASE_BINARY.
 build_release() {
     local target=x86_64-unknown-linux-gnu
