@@ -67,6 +67,8 @@ others_cannot_elect() {
     local before after
     lose_node demo-2
     lose_node demo-1
+    # Until a leader has heard nothing from node 1 for some seconds, it knows that node 1 has everything, and so it says.
+    expect "node 0 leads no longer" await_line demo-0 'Did not receive fetch request from the majority of the voters'
     rm -rf "$FOLDER/pods/demo-2/data"
     mkdir "$FOLDER/pods/demo-2/data"
     before="$(everything_in "$FOLDER/pods/demo-2")"
@@ -108,6 +110,17 @@ expect_init_soon() {
         sleep 1
     done
     expect "attempt $attempt of kraftlet init of $1 ends with 0" test "$code" = 0
+}
+
+# Waits until a node's log has a line with this text.
+await_line() {
+    local tries
+    # 20 s are many times the 3 s of LeaderState.checkQuorumTimeoutMs.
+    for ((tries = 0; tries < 100; tries++)); do
+        ! grep -q -F -e "$2" "$FOLDER/$1.log" || return 0
+        sleep 0.2
+    done
+    return 1
 }
 
 all_ask_for_a_certificate() {

@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # A user logs in with SCRAM whose password was hashed into the cluster's first metadata when its disk was formatted.
 
+# shellcheck disable=SC2016  # nothing is to be expanded, here or in a properties file
 PASSWORD='Rosen=Tür, "fünf" ${x}'
 
 run_case() {
