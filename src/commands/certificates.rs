@@ -149,7 +149,11 @@ fn advertised(inputs: &Inputs, certificate: &Certificate) -> Result<Vec<Host>, F
         let (host, _) = cluster
             .address(node, listener)
             .map_err(|error| Failure::new(Exit::Usage, "TemplateUnusable", error))?;
-        hosts.push(parse_host(&host)?);
+        // Listeners mostly share one name, and one finding about it is enough.
+        let host = parse_host(&host)?;
+        if !hosts.contains(&host) {
+            hosts.push(host);
+        }
     }
     Ok(hosts)
 }
