@@ -12,9 +12,6 @@ set -euo pipefail
 # shellcheck source=cases/openssl.sh
 . "$E2E_DIR/cases/openssl.sh"
 
-# Each is a file of the same name in e2e/cases, with a function `run_case`.
-CASES=(empty-disk sasl-scram pkcs12-and-secrets mounted-pki refused)
-
 usage() {
     cat <<TEXT
 usage: e2e/cases.sh [--case NAME]
@@ -97,7 +94,8 @@ main() {
     local name failed=0
     read_arguments "$@"
     install_missing
-    command -v openssl >/dev/null || die 2 "openssl is missing; want it in PATH: it makes the certificates of some cases"
+    # It makes the certificates of some cases.
+    command -v openssl >/dev/null || install_packages openssl
     mkdir -p "$CACHE_DIR/logs"
     fetch_and_build "${KAFKAS[@]}"
     trap interrupted INT TERM

@@ -14,6 +14,10 @@ GOLDEN_VERSIONS=(3.7.2 3.9.2 4.1.2 4.3.1 4.4.0)
 # shellcheck disable=SC2034
 DEMO_VERSIONS=(3.9.2 4.3.1 4.4.0)
 
+# What cases.sh runs: each is a file of the same name in e2e/cases, with a function `run_case`.
+# shellcheck disable=SC2034
+CASES=(empty-disk sasl-scram pkcs12-and-secrets mounted-pki refused)
+
 # One line of progress. It goes to standard error, so that standard output stays the result.
 say() {
     printf '%s\n' "$*" >&2

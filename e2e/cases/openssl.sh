@@ -75,7 +75,7 @@ sign() {
         || die 2 "openssl did not sign $name: $(tail -n 3 "$folder/$name.log")"
 }
 
-# mount FOLDER NAME CHAIN_AND_CAS TARGET: what cert-manager mounts. CHAIN_AND_CAS is "INTERMEDIATE... : CA...".
+# mount_certificate FOLDER NAME TARGET INTERMEDIATE CA...: what cert-manager mounts in TARGET.
 mount_certificate() {
     local folder="$1" name="$2" target="$3" chain="$4" ca
     shift 4

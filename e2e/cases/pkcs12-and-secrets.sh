@@ -31,6 +31,8 @@ YAML
 YAML
     # The environment is that of the init container only; Kafka is started without it.
     KAFKA_LISTENER_NAME_LOGIN_PLAIN_SASL_JAAS_CONFIG="$JAAS user_alice=\"$LOGIN_PASSWORD\";" init_pods
+    for_people explain
+    for_people explain --output json
     expect "the run folder holds PKCS12 stores" test -s "$FOLDER/pods/demo-0/run/tls/node/keystore.p12"
     write_hosts
     start_nodes
@@ -44,6 +46,16 @@ YAML
     expect "another password is refused" refused
 }
 
+# What is shown to people names where a password comes from, and not the password.
+for_people() {
+    local shown="$FOLDER/shown.out"
+    KAFKA_LISTENER_NAME_LOGIN_PLAIN_SASL_JAAS_CONFIG="$JAAS user_alice=\"$LOGIN_PASSWORD\";" \
+        "$KRAFTLET" "$@" --settings "$FOLDER/cluster.yaml" --pod-name demo-0 >"$shown" 2>&1
+    expect "kraftlet $* shows the key" grep -q -F listener.name.login.plain.sasl.jaas.config "$shown"
+    expect "kraftlet $* shows no login" not grep -q -F -e "$LOGIN_PASSWORD" "$shown"
+    expect "kraftlet $* shows no store password" not grep -q -F -e "$STORE_PASSWORD" "$shown"
+}
+
 no_secret_is_seen() {
     local run="$FOLDER/pods/demo-0/run" secret pid
     expect "secrets.properties is for Kafka's user and group" test "$(stat -c %a "$run/secrets.properties")" = 440
@@ -51,6 +63,7 @@ no_secret_is_seen() {
         expect "secrets.properties holds ${secret%-*}" grep -q -F -e "$secret" "$run/secrets.properties"
         expect "no other file of the node or the log of init or of Kafka does" \
             test "$(files_with "$secret")" = "$run/secrets.properties"
+        expect "Kafka's command line can be read" seen_in cmdline "${PID_OF[demo-0]}" kafka.Kafka
         expect "Kafka's command line does not" not seen_in cmdline "${PID_OF[demo-0]}" "$secret"
         expect "Kafka's environment does not" not seen_in environ "${PID_OF[demo-0]}" "$secret"
     done
@@ -59,6 +72,7 @@ no_secret_is_seen() {
     "${CLIENT_COMMAND[@]}" >/dev/null 2>&1 &
     CLIENT_PID=$!
     pid=$CLIENT_PID
+    expect "the client has begun" await_seen cmdline "$pid" ClusterClient
     for secret in "$STORE_PASSWORD" "$LOGIN_PASSWORD"; do
         expect "the client's command line does not" not seen_in cmdline "$pid" "$secret"
     done
@@ -73,6 +87,16 @@ files_with() {
 
 seen_in() {
     tr '\0' '\n' <"/proc/$2/$1" | grep -q -F -e "$3"
+}
+
+# A moment after `&` the process may still be this shell.
+await_seen() {
+    local tries
+    for ((tries = 0; tries < 50; tries++)); do
+        ! seen_in "$@" || return 0
+        sleep 0.1
+    done
+    return 1
 }
 
 # client.properties, turned to the other listener.

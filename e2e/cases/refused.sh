@@ -21,9 +21,17 @@ run_case() {
     make_leaf "$pki" intermediate nobody demo-nobody "$own" -days 20
     refused nobody intermediate root PrincipalNotSuperUser
     make_leaf "$pki" intermediate good demo-node "$own" -days 20
+    taken good intermediate root
     refused good intermediate stranger ChainIncomplete
     openssl genrsa -traditional -out "$pki/good.key" 2048 2>/dev/null
     refused good intermediate root KeyMismatch
+}
+
+# Made in the same way, a good one is taken: it is for their faults that the others are refused.
+taken() {
+    mount_certificate "$FOLDER/pki" "$1" "$FOLDER/mounted/demo-0" "$2" "$3"
+    expect_init 0 demo-0 "$FOLDER/cluster.yaml"
+    expect "server.properties is written" test -s "$FOLDER/pods/demo-0/run/server.properties"
 }
 
 # refused LEAF INTERMEDIATE CA REASON
