@@ -6,28 +6,32 @@ set -euo pipefail
 # shellcheck source=install.sh
 . "$E2E_DIR/install.sh"
 
-# What README promises; the script fails below it.
+# The goals, which are met on a machine with nothing else to do. With --floor only a third of the speed is asked, so
+# that a busy machine does not fail a change that has not made anything slower.
 TIMES_FASTER=100
 TIMES_LESS_MEMORY=20
 
-KRAFTLET_RUNS=201
-KAFKA_RUNS=7
+# In each round both are measured, so that whatever else the machine does hits both alike.
+ROUNDS=7
+KRAFTLET_RUNS=31
 
 usage() {
     cat <<'TEXT'
-usage: e2e/bench.sh [--kafka VERSION]
+usage: e2e/bench.sh [--kafka VERSION] [--floor]
 
 Measures both on an empty disk, prints a table and the ratios, and ends with 1 where a goal is missed.
+  --floor   ask for a third of the speed only, for a machine that is busy with other things
 kraftlet does more: it also writes server.properties, issues and checks a certificate. Its CA is there already, as
 Kafka's class path is in the page cache.
 TEXT
 }
 
 main() {
-    local kafka=4.4.0 class_path ours theirs
+    local kafka=4.4.0 class_path round
     while (($# > 0)); do
         case "$1" in
             --kafka) kafka="${2-}" && shift ;;
+            --floor) TIMES_FASTER=30 && TIMES_LESS_MEMORY=15 ;;
             --help) usage && return 0 ;;
             *) usage >&2 && die 64 "unknown argument \"$1\"" ;;
         esac
@@ -44,10 +48,12 @@ main() {
     trap 'rm -rf "$FOLDER"' EXIT
     class_path="$(kafka_libs "$kafka")/*"
     prepare "$kafka"
-    say "measuring kraftlet init ($KRAFTLET_RUNS runs) and kafka-storage format ($KAFKA_RUNS runs) ..."
-    ours="$(measure_kraftlet)"
-    theirs="$(measure_kafka "$class_path")"
-    report "$ours" "$theirs"
+    say "measuring kraftlet init and kafka-storage format in turn, $ROUNDS rounds ..."
+    for ((round = 0; round < ROUNDS; round++)); do
+        measure_kraftlet >>"$FOLDER/kraftlet.tsv"
+        measure_kafka "$class_path" >>"$FOLDER/kafka.tsv"
+    done
+    report "$(middle "$FOLDER/kraftlet.tsv")" "$(middle "$FOLDER/kafka.tsv")"
 }
 
 # A node of a static cluster, initialised once, so that there is a server.properties for Kafka's tool and a CA.
@@ -70,10 +76,16 @@ measure_kraftlet() {
 
 # With the flags of Kafka's own script, kafka-run-class.sh, for tools.
 measure_kafka() {
-    measure "$KAFKA_RUNS" "rm -rf '$POD/data' && mkdir -p '$POD/data'" \
+    measure 1 "rm -rf '$POD/data' && mkdir -p '$POD/data'" \
         java -Xmx256M -server -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35 \
         -XX:+ExplicitGCInvokesConcurrent -Djava.awt.headless=true -cp "$1" \
         kafka.tools.StorageTool format --config "$FOLDER/server.properties" --cluster-id "$CLUSTER_ID"
+}
+
+# The round in the middle by time, with the largest memory of all rounds.
+middle() {
+    sort -n "$1" | awk -F '\t' '{ time[NR] = $1; if ($2 > memory) memory = $2 }
+        END { printf "%s\t%s", time[int((NR + 1) / 2)], memory }'
 }
 
 # Both arguments: microseconds, tab, kilobytes.

@@ -17,7 +17,7 @@ main() {
     trap 'rm -rf "$ROOT"' EXIT
     cp "$RELEASE_BINARY" "$ROOT/kraftlet"
     for command in --version cluster-id schema new-cluster; do
-        output="$(env -i chroot "$ROOT" /kraftlet "$command")" || die 1 "kraftlet $command does not run in an empty root"
+        output="$(env -i "$(command -v chroot)" "$ROOT" /kraftlet "$command")" || die 1 "kraftlet $command does not run in an empty root"
         [[ -n "$output" ]] || die 1 "kraftlet $command printed nothing in an empty root"
         say "in an empty root, kraftlet $command: ${output%%$'\n'*}"
     done

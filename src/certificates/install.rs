@@ -46,14 +46,6 @@ impl StoreKind {
             Self::Pkcs12 { .. } => "truststore.p12",
         }
     }
-
-    /// The value of `ssl.keystore.type` and `ssl.truststore.type`.
-    pub fn type_name(&self) -> &'static str {
-        match self {
-            Self::Pem => "PEM",
-            Self::Pkcs12 { .. } => "PKCS12",
-        }
-    }
 }
 
 /// Kafka may run under another user of the pod's group, so the group reads the key; others do not.

@@ -106,11 +106,6 @@ impl Request {
         Ok(self)
     }
 
-    /// The common name all nodes of a cluster share by default, so that `super.users` never changes.
-    pub fn default_common_name(cluster: &str) -> String {
-        format!("{cluster}-node")
-    }
-
     /// The subject is `CN=` and this.
     pub fn common_name(&self) -> &str {
         &self.common_name
@@ -150,7 +145,7 @@ mod tests {
     #[test]
     fn a_host_named_twice_is_asked_for_once() {
         let request = Request::new(
-            &Request::default_common_name("demo"),
+            "demo-node",
             hosts(&["Kafka-0.kafka", "10.0.0.1", "kafka-0.kafka", "10.0.0.1"]),
             KeyAlgorithm::default(),
             DAY,

@@ -19,7 +19,7 @@ pub fn lines(cluster: &Cluster, setting: &Setting<'_>) -> Result<Vec<Line>, Temp
     for node in cluster.nodes(setting.namespace).iter().filter(|node| node.pool.roles.is_broker()) {
         let address = if node.pod == setting.node.pod { setting.node } else { node };
         match cluster.address(address, listener) {
-            Ok((host, port)) => servers.push(derived::host_port(&host, &port)),
+            Ok((host, port)) => servers.push(derived::host_port(&host, port)),
             // A peer that is advertised by its machine or its address cannot be named here; one server is enough.
             Err(TemplateError::NotKnown(..)) => {}
             Err(error) => return Err(error),

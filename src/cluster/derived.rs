@@ -44,7 +44,7 @@ pub fn lines(cluster: &Cluster, setting: &Setting<'_>) -> Result<Vec<Line>, Temp
 }
 
 /// `host:port`, with brackets around an IPv6 address.
-pub fn host_port(host: &str, port: &str) -> String {
+pub fn host_port(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
@@ -69,7 +69,7 @@ fn identity(cluster: &Cluster, setting: &Setting<'_>) -> Result<Vec<Line>, Templ
     if let Some(listener) = cluster.controller_listener() {
         for peer in cluster.nodes(setting.namespace).iter().filter(|peer| peer.pool.roles.is_controller()) {
             let (host, port) = cluster.address(peer, listener)?;
-            let address = host_port(&host, &port);
+            let address = host_port(&host, port);
             voters.push(match cluster.quorum {
                 Quorum::Static => format!("{}@{address}", peer.node_id),
                 Quorum::Dynamic(_) => address,
@@ -90,11 +90,11 @@ fn listeners(cluster: &Cluster, setting: &Setting<'_>) -> Result<Vec<Line>, Temp
     let mut bound = Vec::new();
     let mut advertised = Vec::new();
     for listener in cluster.listeners_of(node) {
-        bound.push(format!("{}://{}", listener.name, host_port(&bind_host, &listener.port.to_string())));
+        bound.push(format!("{}://{}", listener.name, host_port(&bind_host, listener.port)));
         // Before 3.9 a controller's listener must not be advertised; from 3.9 on it is what KIP-853 tells peers.
         if !listener.is_for_controllers() || cluster.kafka_version.at_least(3, 9) {
             let (host, port) = cluster.address(node, listener)?;
-            advertised.push(format!("{}://{}", listener.name, host_port(&host, &port)));
+            advertised.push(format!("{}://{}", listener.name, host_port(&host, port)));
         }
     }
     let mut lines = vec![derived("listeners", bound.join(","))];

@@ -176,9 +176,13 @@ impl Cluster {
     }
 
     /// Name and port by which `node` is reached on `listener`.
-    pub fn address(&self, node: &Node, listener: &Listener) -> Result<(String, String), TemplateError> {
+    pub fn address(&self, node: &Node, listener: &Listener) -> Result<(String, u16), TemplateError> {
         let scope = self.scope_of(node);
-        Ok((listener.advertised_host.render(&scope)?, listener.advertised_port.render(&scope)?))
+        let port = listener.advertised_port.render(&scope)?;
+        let number = port.parse().ok().filter(|number: &u16| *number > 0);
+        let number =
+            number.ok_or_else(|| TemplateError::NotAPort(listener.advertised_port.to_string(), port))?;
+        Ok((listener.advertised_host.render(&scope)?, number))
     }
 
     /// A template filled in for `node`.

@@ -50,6 +50,9 @@ pub enum TemplateError {
     /// `{podIp}` or `{nodeName}` where it is not known: of a peer, or without the downward API.
     #[error("template {0:?} needs {1}, which is known of this pod only, and only where the pod is told")]
     NotKnown(String, &'static str),
+    /// A port that is none.
+    #[error("template {0:?} gives {1:?}; want a port, 1 to 65535")]
+    NotAPort(String, String),
     /// Calculated past what a number holds.
     #[error("template {0:?}: the number is too large")]
     Overflow(String),

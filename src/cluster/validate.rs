@@ -361,10 +361,8 @@ impl Check<'_> {
                 say("name", format!("user {:?} has {} twice", user.name, user.mechanism));
             }
         }
-        // MetadataVersion.isScramSupported: 3.5-IV2.
-        if let Some(version) =
-            metadata.filter(|version| version.level() < 11 && !self.settings.scram_users.is_empty())
-        {
+        let is_asked = !self.settings.scram_users.is_empty();
+        if let Some(version) = metadata.filter(|version| is_asked && !version.supports_scram()) {
             self.say(
                 &["scramUsers"],
                 format!("metadata version {version} has no SCRAM users; want 3.5 or newer"),

@@ -28,6 +28,7 @@ use crate::cluster::derived;
 use crate::cluster::io as cluster_io;
 use crate::cluster::settings::Authorizer;
 use crate::cluster::settings::Store;
+use crate::cluster::template::Template;
 use crate::commands::failure::Exit;
 use crate::commands::failure::Failure;
 use crate::commands::failure::chain;
@@ -67,8 +68,8 @@ pub fn needed(inputs: &Inputs) -> Vec<&Certificate> {
 /// The source of a certificate.
 pub fn source(inputs: &Inputs, certificate: &Certificate) -> Result<Box<dyn Source>, Failure> {
     let folder = |template| {
-        let folder = inputs.cluster.render(template, &inputs.node).map(PathBuf::from);
-        folder.map_err(|error| Failure::new(Exit::Usage, "TemplateUnusable", error))
+        let folder = inputs.cluster.render(template, &inputs.node)?;
+        Ok::<_, Failure>(PathBuf::from(folder))
     };
     Ok(match &certificate.source {
         certificate::Source::Mounted(template) => Box::new(Mounted::new(folder(template)?)),
@@ -146,9 +147,7 @@ fn advertised(inputs: &Inputs, certificate: &Certificate) -> Result<Vec<Host>, F
     for listener in
         cluster.listeners_of(node).filter(|one| one.certificate.as_ref() == Some(&certificate.name))
     {
-        let (host, _) = cluster
-            .address(node, listener)
-            .map_err(|error| Failure::new(Exit::Usage, "TemplateUnusable", error))?;
+        let (host, _) = cluster.address(node, listener)?;
         // Listeners mostly share one name, and one finding about it is enough.
         let host = parse_host(&host)?;
         if !hosts.contains(&host) {
@@ -183,14 +182,9 @@ const WARN_WITHIN: Duration = Duration::from_secs(24 * 60 * 60);
 fn request(inputs: &Inputs, certificate: &Certificate) -> Result<Request, Failure> {
     let Inputs { cluster, node, .. } = inputs;
     let mut hosts = advertised(inputs, certificate)?;
-    let host_template =
-        cluster.settings.host.parse().map_err(|error: crate::cluster::template::TemplateError| {
-            Failure::new(Exit::Usage, "TemplateUnusable", error)
-        })?;
+    let host_template = cluster.settings.host.parse::<Template>()?;
     for template in std::iter::once(&host_template).chain(&certificate.names) {
-        let host = cluster
-            .render(template, node)
-            .map_err(|error| Failure::new(Exit::Usage, "TemplateUnusable", error))?;
+        let host = cluster.render(template, node)?;
         hosts.push(parse_host(&host)?);
     }
     let mut request =

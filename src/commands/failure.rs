@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::cluster::template::TemplateError;
+
 /// The exit codes of every command but `status` and `doctor`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -18,7 +20,6 @@ pub enum Exit {
 pub struct Failure {
     exit: Exit,
     messages: Vec<(String, &'static str)>,
-    advice: Option<String>,
 }
 
 impl Exit {
@@ -35,23 +36,17 @@ impl Exit {
 impl Failure {
     /// One message, with the reason's word.
     pub fn new(exit: Exit, reason: &'static str, message: impl fmt::Display) -> Self {
-        Self { exit, messages: vec![(message.to_string(), reason)], advice: None }
+        Self { exit, messages: vec![(message.to_string(), reason)] }
     }
 
     /// Several at once; `None` when there are none.
     pub fn all(exit: Exit, messages: Vec<(String, &'static str)>) -> Option<Self> {
-        (!messages.is_empty()).then_some(Self { exit, messages, advice: None })
+        (!messages.is_empty()).then_some(Self { exit, messages })
     }
 
     /// An error and its causes, joined by `": "`.
     pub fn of(exit: Exit, reason: &'static str, error: &dyn std::error::Error) -> Self {
         Self::new(exit, reason, chain(error))
-    }
-
-    /// A command that is safe to run blind, for the second line.
-    pub fn advise(mut self, advice: impl Into<String>) -> Self {
-        self.advice = Some(advice.into());
-        self
     }
 
     /// Joins two failures; the graver exit code stands: what a person must change does not pass by itself.
@@ -60,13 +55,19 @@ impl Failure {
             self.exit = other.exit;
         }
         self.messages.extend(other.messages);
-        self.advice = self.advice.or(other.advice);
         self
     }
 
     /// The exit code.
     pub fn exit(&self) -> Exit {
         self.exit
+    }
+}
+
+/// A template that cannot be filled in is a setting that does not fit the pod.
+impl From<TemplateError> for Failure {
+    fn from(error: TemplateError) -> Self {
+        Self::new(Exit::Usage, "TemplateUnusable", error)
     }
 }
 
@@ -90,10 +91,7 @@ impl fmt::Display for Failure {
             }
             write!(f, "error: {message} [{reason}]")?;
         }
-        match &self.advice {
-            Some(advice) => write!(f, "\ntry: {advice}"),
-            None => Ok(()),
-        }
+        Ok(())
     }
 }
 
@@ -103,15 +101,15 @@ mod tests {
 
     #[test]
     fn messages_come_all_at_once_and_the_graver_code_stands() {
-        let failure = Failure::new(Exit::Again, "QuorumNotReady", "no leader answers").and(
-            Failure::new(Exit::Person, "OtherCluster", "/data is of another cluster")
-                .advise("kraftlet explain"),
-        );
+        let failure = Failure::new(Exit::Again, "QuorumNotReady", "no leader answers").and(Failure::new(
+            Exit::Person,
+            "OtherCluster",
+            "/data is of another cluster",
+        ));
         assert_eq!(failure.exit().code(), 2);
         assert_eq!(
             failure.to_string(),
-            "error: no leader answers [QuorumNotReady]\nerror: /data is of another cluster [OtherCluster]\n\
-             try: kraftlet explain"
+            "error: no leader answers [QuorumNotReady]\nerror: /data is of another cluster [OtherCluster]"
         );
     }
 }

@@ -1,5 +1,6 @@
 //! `kraftlet init`: everything that has to be on the disk before Kafka starts.
 
+use std::fs::File;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -7,6 +8,7 @@ use std::time::SystemTime;
 
 use clap::Args;
 use jiff::Timestamp;
+use nix::fcntl::Flock;
 
 use crate::certificates::bundle::Bundle;
 use crate::cluster::server_properties;
@@ -62,13 +64,20 @@ const FOLDER_MODE: u32 = 0o755;
 pub fn run(args: &Init) -> Result<Vec<String>, Failure> {
     let begun = Instant::now();
     let inputs = inputs::read(&args.inputs)?;
-    if !inputs.run_folder.exists() {
-        // All refusals come before the first change, and this folder is one.
-        let first = prepare(inputs)?;
-        apply(&folders(&first.inputs.run_folder))?;
-        return locked(first.inputs, begun);
-    }
-    locked(inputs, begun)
+    let run_folder = inputs.run_folder.clone();
+    let (prepared, _lock) = if run_folder.exists() {
+        let lock = lock(&run_folder)?;
+        (prepare(inputs)?, lock)
+    } else {
+        // All refusals come before the first change, and the folder to be locked is one.
+        let prepared = prepare(inputs)?;
+        apply(&folders(&run_folder))?;
+        let lock = lock(&run_folder)?;
+        // Somebody else may have made the folder at the same time, and be done already: then the plan is old.
+        if disk_io::is_empty(&run_folder) { (prepared, lock) } else { (prepare(prepared.inputs)?, lock) }
+    };
+    apply(&prepared.steps)?;
+    Ok(report(&prepared, begun))
 }
 
 /// Looks at everything and plans; the only thing it may write is a local CA that is not there yet.
@@ -102,16 +111,12 @@ pub fn prepare(inputs: Inputs) -> Result<Prepared, Failure> {
     Ok(Prepared { inputs, storage: plan, certificates, steps })
 }
 
-/// The rest, with nobody else at work in the run folder: two runs at once would write over each other's files.
-fn locked(inputs: Inputs, begun: Instant) -> Result<Vec<String>, Failure> {
-    let lock = disk_io::lock(&inputs.run_folder).map_err(disk)?;
-    let Some(_lock) = lock else {
-        let message = format!("another kraftlet is at work in {}", inputs.run_folder.display());
-        return Err(Failure::new(Exit::Again, "AlreadyRunning", message));
-    };
-    let prepared = prepare(inputs)?;
-    apply(&prepared.steps)?;
-    Ok(report(&prepared, begun))
+/// Keeps other runs out of the run folder: two at once would write over each other's files.
+fn lock(run_folder: &Path) -> Result<Flock<File>, Failure> {
+    disk_io::lock(run_folder).map_err(disk)?.ok_or_else(|| {
+        let message = format!("another kraftlet is at work in {}", run_folder.display());
+        Failure::new(Exit::Again, "AlreadyRunning", message)
+    })
 }
 
 fn apply(steps: &[Step]) -> Result<(), Failure> {

@@ -77,9 +77,7 @@ pub fn read(args: &InputArgs) -> Result<Inputs, Failure> {
         .map_err(|error| Failure::new(Exit::Usage, error.reason(), error))?;
     let namespace = facts.namespace.clone();
     let node = cluster.node(&facts).map_err(|error| Failure::new(Exit::Usage, error.reason(), error))?;
-    let template =
-        |error: crate::cluster::template::TemplateError| Failure::new(Exit::Usage, "TemplateUnusable", error);
-    let run_folder = PathBuf::from(cluster.render(&cluster.templates.run_folder, &node).map_err(template)?);
+    let run_folder = PathBuf::from(cluster.render(&cluster.templates.run_folder, &node)?);
     let store_passwords = store_passwords(&cluster)?;
     let setting = Setting {
         node: &node,
@@ -88,7 +86,7 @@ pub fn read(args: &InputArgs) -> Result<Inputs, Failure> {
         run_folder: &run_folder,
         store_passwords: &store_passwords,
     };
-    let lines = derived::lines(&cluster, &setting).map_err(template)?;
+    let lines = derived::lines(&cluster, &setting)?;
     let added = added_lines(&cluster, &node, &environment)?;
     let server = server_properties::merge(&run_folder, lines, added);
     let broken = rules::broken(&server.lines, node.pool.roles, cluster.kafka_version);
@@ -96,7 +94,7 @@ pub fn read(args: &InputArgs) -> Result<Inputs, Failure> {
     if let Some(failure) = Failure::all(Exit::Usage, broken) {
         return Err(failure);
     }
-    let lines = client_properties::lines(&cluster, &setting).map_err(template)?;
+    let lines = client_properties::lines(&cluster, &setting)?;
     let client = server_properties::merge(&run_folder, lines, Vec::new());
     Ok(Inputs { cluster, node, run_folder, store_passwords, server, client, facts })
 }

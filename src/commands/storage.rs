@@ -10,7 +10,6 @@ use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 
 use crate::cluster::derived;
-use crate::cluster::model::Node;
 use crate::cluster::model::Quorum;
 use crate::commands::failure::Exit;
 use crate::commands::failure::Failure;
@@ -44,10 +43,7 @@ const ASK_WITHIN: Duration = Duration::from_secs(1);
 /// What this node's storage must be.
 pub fn wanted(inputs: &Inputs) -> Result<Wanted, Failure> {
     let Inputs { cluster, node, .. } = inputs;
-    let render = |template| {
-        let rendered = cluster.render(template, node).map(PathBuf::from);
-        rendered.map_err(|error| Failure::new(Exit::Usage, "TemplateUnusable", error))
-    };
+    let render = |template| Ok::<_, Failure>(PathBuf::from(cluster.render(template, node)?));
     let log_dirs: Vec<PathBuf> = cluster.templates.log_dirs.iter().map(render).collect::<Result<_, _>>()?;
     let metadata_log_dir = match &cluster.templates.metadata_log_dir {
         Some(template) => render(template)?,
@@ -142,18 +138,8 @@ fn quorum(inputs: &Inputs) -> Result<wanted::Quorum, Failure> {
         Quorum::Dynamic(initial) => initial,
     };
     let Some(listener) = cluster.controller_listener() else { return Ok(wanted::Quorum::Static) };
-    let address = |node: &Node| {
-        let (host, port) = cluster
-            .address(node, listener)
-            .map_err(|error| Failure::new(Exit::Usage, "TemplateUnusable", error))?;
-        let port = port.parse::<u16>().map_err(|_| {
-            let message = format!("listener {}: advertised port {port:?} is no port", listener.name);
-            Failure::new(Exit::Usage, "SettingsInvalid", message)
-        })?;
-        Ok::<_, Failure>((host, port))
-    };
     if initial.is_empty() {
-        let (host, port) = address(node)?;
+        let (host, port) = cluster.address(node, listener)?;
         let alone = InitialVoters::Standalone { listener_name: listener.name.clone(), host, port };
         let voters = if node.pool.roles.is_controller() { alone } else { InitialVoters::Unknown };
         return Ok(wanted::Quorum::Dynamic(voters));
@@ -161,7 +147,7 @@ fn quorum(inputs: &Inputs) -> Result<wanted::Quorum, Failure> {
     let mut voters = Vec::new();
     for peer in cluster.nodes(facts.namespace.as_deref()) {
         if let Some(directory_id) = initial.get(&peer.node_id) {
-            let (host, port) = address(&peer)?;
+            let (host, port) = cluster.address(&peer, listener)?;
             voters.push(Voter {
                 node_id: peer.node_id,
                 directory_id: (*directory_id).into(),
@@ -197,7 +183,7 @@ fn ask(inputs: &Inputs, tls: Option<&Arc<ClientConfig>>) -> Result<Vec<Answer>, 
                 None => None,
             };
             asked.spawn(async move {
-                let address = derived::host_port(&host, &port);
+                let address = derived::host_port(&host, port);
                 let said = kafka_io::describe_quorum(&address, tls.as_ref(), deadline).await;
                 let no_answer = |error: AskError| match error.nobody_there() {
                     true => NoAnswer::NobodyThere(chain(&error)),

@@ -66,6 +66,11 @@ pub fn missing(path: &Path) -> Vec<PathBuf> {
     missing
 }
 
+/// Whether nothing is in `dir`; one that cannot be read is not known to be empty.
+pub fn is_empty(dir: &Path) -> bool {
+    fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none())
+}
+
 /// Keeps other runs of the same kind out of `dir` until the value is dropped; the kernel lets go when the process
 /// ends, however it ends. `None` when somebody else is in.
 pub fn lock(dir: &Path) -> Result<Option<Flock<fs::File>>, DiskError> {

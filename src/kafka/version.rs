@@ -120,11 +120,6 @@ impl MetadataVersion {
     pub const fn supports_scram(self) -> bool {
         self.0 >= 11
     }
-
-    /// The version of a level in a FeatureLevelRecord, or `None` where this program does not know it.
-    pub fn from_level(level: i16) -> Option<Self> {
-        RELEASES.iter().any(|&(_, _, first, last)| (first..=last).contains(&level)).then_some(Self(level))
-    }
 }
 
 /// `X.Y` or `X.Y.Z`.
@@ -275,11 +270,8 @@ mod tests {
             assert_eq!(read.clone().ok().map(MetadataVersion::level), want, "{text}");
             if let Ok(version) = read {
                 assert_eq!(version.to_string().parse(), Ok(version));
-                assert_eq!(MetadataVersion::from_level(version.level()), Some(version));
             }
         }
-        assert_eq!(MetadataVersion::from_level(3), None);
-        assert_eq!(MetadataVersion::from_level(34), None);
     }
 
     #[test]
