@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# A controller has lost its disk, and the cluster has formed long ago: ARCHITECTURE 4 of the library's first page.
+# A voter of a static quorum has lost its disk. It votes by its number alone, so an empty log may only join where the
+# others hold every record, and nobody but their leader can say so.
 
 TOPIC=kept
 RECORDS=100

@@ -62,8 +62,9 @@ import org.apache.kafka.common.serialization.StringSerializer;
  * ClusterClient CLIENT_PROPERTIES consume TOPIC RECORDS    read what round-trip has produced, compare
  * ClusterClient CLIENT_PROPERTIES in-sync TOPIC REPLICAS SECONDS
  *                                                          until every partition has that many replicas in sync
- * ClusterClient CLIENT_PROPERTIES quorum                   leader, voters, observers and high watermark; for each
- *                                                          voter its log end offset and the ms since it had everything
+ * ClusterClient CLIENT_PROPERTIES quorum                   leader, epoch and high watermark; for each voter its log
+ *                                                          end offset, the ms since it had everything and its directory
+ *                                                          id; for each observer its log end offset and directory id
  * ClusterClient CLIENT_PROPERTIES caught-up SECONDS VOTER...
  *                                                          until one of these voters leads and all have everything
  * ClusterClient CLIENT_PROPERTIES leaf HOST:PORT...        the leaf that each address serves, host name verified
@@ -272,10 +273,12 @@ public final class ClusterClient {
         System.out.println("epoch\t" + info.leaderEpoch());
         System.out.println("high_watermark\t" + info.highWatermark());
         for (QuorumInfo.ReplicaState voter : info.voters()) {
-            System.out.println("voter\t" + voter.replicaId() + "\t" + voter.logEndOffset() + "\t" + behindMs(info, voter));
+            System.out.println("voter\t" + voter.replicaId() + "\t" + voter.logEndOffset()
+                + "\t" + behindMs(info, voter) + "\t" + voter.replicaDirectoryId());
         }
         for (QuorumInfo.ReplicaState observer : info.observers()) {
-            System.out.println("observer\t" + observer.replicaId() + "\t" + observer.logEndOffset());
+            System.out.println("observer\t" + observer.replicaId() + "\t" + observer.logEndOffset()
+                + "\t" + observer.replicaDirectoryId());
         }
     }
 
