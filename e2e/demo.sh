@@ -65,20 +65,6 @@ one_of() {
     die 64 "$flag is \"$value\"; want one of: $*"
 }
 
-# The downloads and the build do not need each other.
-fetch_and_build() {
-    local fetching
-    fetch_kafka "$KAFKA" &
-    fetching=$!
-    if [[ -z "${KRAFTLET:-}" ]]; then
-        say "building kraftlet ..."
-        try_thrice cargo fetch --quiet --locked --manifest-path "$REPO_DIR/Cargo.toml" || die 1 "cargo could not fetch crates"
-        cargo build --quiet --locked --manifest-path "$REPO_DIR/Cargo.toml" || die 2 "kraftlet does not build"
-        KRAFTLET="${CARGO_TARGET_DIR:-$REPO_DIR/target}/debug/kraftlet"
-    fi
-    wait "$fetching" || exit 1
-}
-
 clean_up() {
     local code=$?
     trap - EXIT INT TERM
@@ -94,7 +80,7 @@ clean_up() {
 main() {
     read_arguments "$@"
     install_missing
-    fetch_and_build
+    fetch_and_build "$KAFKA"
     CLASS_PATH="$(java_class_path "$KAFKA" ClusterClient)"
     FOLDER="$(mktemp -d "${TMPDIR:-/tmp}/kraftlet-demo.XXXXXX")"
     trap clean_up EXIT
@@ -107,10 +93,10 @@ main() {
     write_hosts
     start_nodes
     CLIENT_PROPERTIES="$FOLDER/pods/${BROKERS[0]}/run/client.properties"
-    await "waiting for ${#BROKERS[@]} brokers" client wait "${#BROKERS[@]}" 120
-    await "producing and consuming" client round-trip demo 100
+    await "waiting for ${#BROKERS[@]} brokers" wait "${#BROKERS[@]}" 120
+    await "producing and consuming" round-trip demo 100
     show_lines "$OUTPUT"
-    await "asking the quorum" client quorum
+    await "asking the quorum" quorum
     LEADER="$(sed -n 's/^leader\t//p' "$OUTPUT")"
     show_table
     if [[ "$ONCE" == yes ]]; then

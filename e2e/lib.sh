@@ -12,6 +12,10 @@ CACHE_DIR="$E2E_DIR/cache"
 # shellcheck disable=SC2034
 KAFKA_VERSIONS=(3.7.2 3.9.2 4.1.2 4.3.1 4.4.0)
 
+# What cases.sh runs: each is a file of the same name in e2e/cases, with a function `run_case`.
+# shellcheck disable=SC2034
+CASES=(empty-disk empty-disk-dynamic sasl-scram pkcs12-and-secrets mounted-pki refused)
+
 # One line of progress. It goes to standard error, so that standard output stays the result.
 say() {
     printf '%s\n' "$*" >&2
@@ -87,6 +91,27 @@ java_class_path() {
             || die 2 "cannot compile e2e/java/src/$class.java against Kafka $version"
     fi
     printf '%s:%s/*' "$classes" "$libs"
+}
+
+# Fetches these Kafka releases and builds kraftlet meanwhile, unless KRAFTLET names a binary. Sets KRAFTLET.
+fetch_and_build() {
+    local fetching
+    fetch_all "$@" &
+    fetching=$!
+    if [[ -z "${KRAFTLET:-}" ]]; then
+        say "building kraftlet ..."
+        try_thrice cargo fetch --quiet --locked --manifest-path "$REPO_DIR/Cargo.toml" || die 1 "cargo could not fetch crates"
+        cargo build --quiet --locked --manifest-path "$REPO_DIR/Cargo.toml" || die 2 "kraftlet does not build"
+        KRAFTLET="${CARGO_TARGET_DIR:-$REPO_DIR/target}/debug/kraftlet"
+    fi
+    wait "$fetching" || exit 1
+}
+
+fetch_all() {
+    local version
+    for version in "$@"; do
+        fetch_kafka "$version"
+    done
 }
 
 # Builds the binary that is shipped: static, so that it runs in an image of its own. Sets RELEASE_BINARY.

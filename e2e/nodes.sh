@@ -1,11 +1,13 @@
 # shellcheck shell=bash
-# The nodes of the demo: prepared by kraftlet, run by Java, watched and stopped. Source it after lib.sh.
+# The nodes of a cluster: prepared by kraftlet, run by Java, watched and stopped. Source it after lib.sh.
 #
-# Uses KAFKA, MODE, QUORUM, KRAFTLET, CLASS_PATH, FOLDER and CLIENT_PROPERTIES of demo.sh; sets PODS and BROKERS.
+# Uses KAFKA, MODE, QUORUM, KRAFTLET, CLASS_PATH, FOLDER and CLIENT_PROPERTIES of demo.sh or cases.sh; sets PODS and
+# BROKERS.
 
 PODS=()
 BROKERS=()
 declare -A PID_OF=()
+CLIENT_PID=
 
 # Small JVMs that are ready soon: six of them share two cores, and none lives long enough for the second compiler. A
 # broker's log cleaner alone takes 128 MB by default, so 256 MB are too few.
@@ -29,7 +31,7 @@ init_pods() {
     local pod started ended
     for pod in "${PODS[@]}"; do
         started="$(date +%s%N)"
-        POD_NAME="$pod" POD_NAMESPACE=default "$KRAFTLET" init --settings "$FOLDER/cluster.yaml" >"$FOLDER/$pod.init.log" 2>&1 || {
+        init_pod "$pod" "$FOLDER/cluster.yaml" || {
             tail -n 20 "$FOLDER/$pod.init.log" >&2
             die 2 "kraftlet init refused $pod"
         }
@@ -38,16 +40,21 @@ init_pods() {
     done
 }
 
+# Runs `kraftlet init` for a pod with these settings; what it says is in the pod's init.log.
+init_pod() {
+    POD_NAME="$1" POD_NAMESPACE=default "$KRAFTLET" init --settings "$2" >"$FOLDER/$1.init.log" 2>&1
+}
+
 # The value of a key in a node's server.properties.
 setting() {
     sed -n "s/^$2=//p" "$FOLDER/pods/$1/run/server.properties" | tail -n 1
 }
 
 # A hosts file for the JVMs, so that neither /etc/hosts nor a name server is touched. A JVM that has one asks nothing
-# else, so this machine's own name and localhost are in it too. Each demo has a range of its own, taken from its process
-# id, so that two may run side by side.
+# else, so this machine's own name and localhost are in it too.
 write_hosts() {
-    local pod names address number=0 range="127.$((1 + $$ % 250)).$((1 + $$ / 250 % 250))"
+    local pod names address number=0 range
+    range="$(loopback_range)"
     printf '127.0.0.1 localhost %s\n' "$(uname -n)" >"$FOLDER/hosts"
     for pod in "${PODS[@]}"; do
         number=$((number + 1))
@@ -57,6 +64,12 @@ write_hosts() {
             printf '%s %s\n' "$address" "$names" >>"$FOLDER/hosts"
         fi
     done
+}
+
+# The first three numbers of loopback addresses. Each script has a range of its own, taken from its process id, so that
+# two may run side by side.
+loopback_range() {
+    printf '127.%s.%s' "$((1 + $$ % 250))" "$((1 + $$ / 250 % 250))"
 }
 
 # Every host by which a node listens or is known, one a line.
@@ -73,17 +86,27 @@ hosts_of() {
 start_nodes() {
     local pod
     for pod in "${PODS[@]}"; do
-        java "${JVM[@]}" "$(kafka_logging "$KAFKA")" "-Djdk.net.hosts.file=$FOLDER/hosts" "-Dkafka.logs.dir=$FOLDER/pods/$pod" \
-            -cp "$CLASS_PATH" kafka.Kafka "$FOLDER/pods/$pod/run/server.properties" >"$FOLDER/$pod.log" 2>&1 </dev/null &
-        PID_OF[$pod]=$!
+        start_node "$pod"
     done
     say "started ${#PODS[@]} Kafka processes"
 }
 
+start_node() {
+    local pod="$1"
+    java "${JVM[@]}" "$(kafka_logging "$KAFKA")" "-Djdk.net.hosts.file=$FOLDER/hosts" "-Dkafka.logs.dir=$FOLDER/pods/$pod" \
+        -cp "$CLASS_PATH" kafka.Kafka "$FOLDER/pods/$pod/run/server.properties" >>"$FOLDER/$pod.log" 2>&1 </dev/null &
+    PID_OF[$pod]=$!
+}
+
 # Runs our client with its arguments.
 client() {
-    java "${JVM[@]}" "$(client_logging)" "-Djdk.net.hosts.file=$FOLDER/hosts" -cp "$CLASS_PATH" \
-        ClusterClient "$CLIENT_PROPERTIES" "$@"
+    client_command "$@"
+    "${CLIENT_COMMAND[@]}"
+}
+
+client_command() {
+    CLIENT_COMMAND=(java "${JVM[@]}" "$(client_logging)" "-Djdk.net.hosts.file=$FOLDER/hosts" -cp "$CLASS_PATH"
+        ClusterClient "$CLIENT_PROPERTIES" "$@")
 }
 
 # The client's own warnings (a broker that is not up yet) belong to nobody's screen.
@@ -94,14 +117,16 @@ client_logging() {
     esac
 }
 
-# Runs a command in the background with a spinner (a plain line where there is no terminal). Its standard output goes
-# to the file named in OUTPUT. Ends the demo if the command does not succeed or a node dies meanwhile.
+# Runs our client in the background with a spinner (a plain line where there is no terminal). Its standard output goes
+# to the file named in OUTPUT. Ends the script if the client does not succeed or a node dies meanwhile.
 await() {
     local text="$1" working frame=0 frames='|/-+' started=$SECONDS code=0
     shift
     OUTPUT="$FOLDER/client.out"
-    "$@" >"$OUTPUT" 2>"$FOLDER/client.err" &
+    client_command "$@"
+    "${CLIENT_COMMAND[@]}" >"$OUTPUT" 2>"$FOLDER/client.err" &
     working=$!
+    CLIENT_PID=$working
     [[ -t 2 ]] || say "$text ..."
     while kill -0 "$working" 2>/dev/null; do
         if [[ -t 2 ]]; then
@@ -117,6 +142,7 @@ await() {
     done
     [[ ! -t 2 ]] || printf '\r\033[K' >&2
     wait "$working" || code=$?
+    CLIENT_PID=
     if ((code != 0)); then
         show_failure "$text"
     fi
@@ -158,7 +184,7 @@ show_lines() {
 show_table() {
     local pod rows=() id addresses
     mapfile -t addresses < <(all_addresses)
-    await "shaking hands with every listener" client leaf "${addresses[@]}"
+    await "shaking hands with every listener" leaf "${addresses[@]}"
     rows+=("NODE|ID|ROLES|LISTENERS|LEAF|NOT AFTER|LEADER")
     for pod in "${PODS[@]}"; do
         id="$(setting "$pod" node.id)"
@@ -222,6 +248,7 @@ watch_nodes() {
 # Asks every node to stop, and after three seconds makes it: the folder is about to go anyway.
 stop_nodes() {
     local pod tries
+    [[ -z "$CLIENT_PID" ]] || kill "$CLIENT_PID" 2>/dev/null || true
     ((${#PID_OF[@]} > 0)) || return 0
     kill "${PID_OF[@]}" 2>/dev/null || true
     for ((tries = 0; tries < 15; tries++)); do

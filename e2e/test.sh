@@ -88,7 +88,7 @@ install_tools() {
 }
 
 shell_scripts() {
-    shellcheck -x "$E2E_DIR"/*.sh "$REPO_DIR/.ci/run"
+    shellcheck -x "$E2E_DIR"/*.sh "$E2E_DIR"/cases/*.sh "$REPO_DIR/.ci/run"
 }
 
 # Bans, licences and sources are always checked; advisories only where their database can be reached.
@@ -108,7 +108,7 @@ deny() {
 }
 
 main() {
-    local cluster version mode quorum
+    local cluster version mode quorum name
     case "${1-}" in
         "") ;;
         --help) usage && return 0 ;;
@@ -133,6 +133,9 @@ main() {
     for cluster in "${CLUSTERS[@]}"; do
         read -r version mode quorum <<<"$cluster"
         part "real cluster $version $mode $quorum" "$E2E_DIR/demo.sh" --once --kafka "$version" --mode "$mode" --quorum "$quorum"
+    done
+    for name in "${CASES[@]}"; do
+        part "case $name" "$E2E_DIR/cases.sh" --case "$name"
     done
     part "release binary in an empty root" "$E2E_DIR/chroot.sh"
     part "benchmark" "$E2E_DIR/bench.sh" --floor

@@ -148,6 +148,8 @@ fn check_trust(bundle: &Bundle, now: SystemTime, findings: &mut Vec<Finding>) {
         }
         Err(VerifyError::NoAnchors) => findings.push(Finding::AnchorsMissing),
         Err(VerifyError::UnknownIssuer { .. }) => findings.push(no_path(bundle)),
+        // One of them is out of its time now, and has been named. That there is no time for all adds nothing.
+        Err(VerifyError::Expired | VerifyError::NotYetValid) if ends_at < begins_at => {}
         // Named above, by the certificate that it is about.
         Err(VerifyError::CaAsLeaf) if leaf.role() == Role::Ca => {}
         Err(VerifyError::SignatureAlgorithm)
@@ -383,6 +385,14 @@ mod tests {
         });
         check(&bundle(&of_alien, &[&alien], &[&middle]), &[expired, untrusted]);
         drop(leaf);
+        // It ended before its issuer began: at no time is the whole chain valid.
+        let before_its_issuer = dates(now - testing::days(4), now - testing::days(3));
+        check(
+            &before_its_issuer,
+            &[
+                "CertificateExpired: certificate CN=node expired at 2026-11-20T12:00:00Z; it is 2026-11-23T12:00:00Z now",
+            ],
+        );
     }
 
     #[test]

@@ -148,7 +148,11 @@ fn advertised(inputs: &Inputs, certificate: &Certificate) -> Result<Vec<Host>, F
         cluster.listeners_of(node).filter(|one| one.certificate.as_ref() == Some(&certificate.name))
     {
         let (host, _) = cluster.address(node, listener)?;
-        hosts.push(parse_host(&host)?);
+        // Listeners mostly share one name, and one finding about it is enough.
+        let host = parse_host(&host)?;
+        if !hosts.contains(&host) {
+            hosts.push(host);
+        }
     }
     Ok(hosts)
 }

@@ -256,11 +256,14 @@ fn a_certificate_that_kafka_would_choke_on_is_refused_with_every_reason() {
     machine.edit("host: \"{pod}.{name}.localhost\"", "host: \"{pod}.elsewhere.localhost\"");
     machine.edit("name: demo", "name: other");
     let before = machine.files("pods");
+    let refused = machine.init(&[POD]);
     ends(
-        &machine.init(&[POD]),
+        &refused,
         2,
         &["[KeyMismatch]", "[HostNotCovered]", "demo-0.elsewhere.localhost", "[PrincipalNotSuperUser]"],
     );
+    // Its three listeners are known by one name, which is missing once.
+    assert_eq!(text(&refused.stderr).matches("[HostNotCovered]").count(), 1);
     assert!(machine.files("pods") == before);
 }
 

@@ -41,6 +41,7 @@ import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AdminClientConfig;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.QuorumInfo;
+import org.apache.kafka.clients.admin.TopicDescription;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
@@ -58,7 +59,14 @@ import org.apache.kafka.common.serialization.StringSerializer;
  * <pre>
  * ClusterClient CLIENT_PROPERTIES wait BROKERS SECONDS     until that many brokers are registered and unfenced
  * ClusterClient CLIENT_PROPERTIES round-trip TOPIC RECORDS create, produce, consume, compare
- * ClusterClient CLIENT_PROPERTIES quorum                   leader, voters, observers and high watermark
+ * ClusterClient CLIENT_PROPERTIES consume TOPIC RECORDS    read what round-trip has produced, compare
+ * ClusterClient CLIENT_PROPERTIES in-sync TOPIC REPLICAS SECONDS
+ *                                                          until every partition has that many replicas in sync
+ * ClusterClient CLIENT_PROPERTIES quorum                   leader, epoch and high watermark; for each voter its log
+ *                                                          end offset, the ms since it had everything and its directory
+ *                                                          id; for each observer its log end offset and directory id
+ * ClusterClient CLIENT_PROPERTIES caught-up SECONDS VOTER...
+ *                                                          until one of these voters leads and all have everything
  * ClusterClient CLIENT_PROPERTIES leaf HOST:PORT...        the leaf that each address serves, host name verified
  * </pre>
  *
@@ -68,6 +76,8 @@ public final class ClusterClient {
     private static final int PARTITIONS = 3;
     private static final Duration CONSUME_AT_MOST = Duration.ofSeconds(30);
     private static final int CONNECT_TIMEOUT_MS = 5_000;
+    /** A voter that has not had everything for so long is held for gone (controller.quorum.fetch.timeout.ms). */
+    private static final long LATELY_MS = 2_000;
 
     public static void main(String[] args) throws Exception {
         String command = args.length < 2 ? "" : args[1];
@@ -76,12 +86,19 @@ public final class ClusterClient {
             code = waitForBrokers(load(args[0]), Integer.parseInt(args[2]), Integer.parseInt(args[3]));
         } else if (command.equals("round-trip") && args.length == 4) {
             code = roundTrip(load(args[0]), args[2], Integer.parseInt(args[3]));
+        } else if (command.equals("consume") && args.length == 4) {
+            code = consumeAgain(load(args[0]), args[2], Integer.parseInt(args[3]));
+        } else if (command.equals("in-sync") && args.length == 5) {
+            code = waitInSync(load(args[0]), args[2], Integer.parseInt(args[3]), Integer.parseInt(args[4]));
         } else if (command.equals("quorum") && args.length == 2) {
             code = quorum(load(args[0]));
+        } else if (command.equals("caught-up") && args.length > 3) {
+            Set<Integer> voters = Arrays.stream(args).skip(3).map(Integer::valueOf).collect(Collectors.toSet());
+            code = waitCaughtUp(load(args[0]), Integer.parseInt(args[2]), voters);
         } else if (command.equals("leaf") && args.length > 2) {
             code = leaves(load(args[0]), Arrays.asList(args).subList(2, args.length));
         } else {
-            System.err.println("usage: ClusterClient CLIENT_PROPERTIES wait|round-trip|quorum|leaf ...");
+            System.err.println("usage: ClusterClient CLIENT_PROPERTIES wait|round-trip|consume|in-sync|quorum|caught-up|leaf ...");
             code = 64;
         }
         System.exit(code);
@@ -129,17 +146,52 @@ public final class ClusterClient {
                 .configs(Map.of("min.insync.replicas", String.valueOf(Math.max(1, replicas - 1))));
             admin.createTopics(List.of(wanted)).all().get(30, TimeUnit.SECONDS);
         }
-        List<String> sent = IntStream.range(0, records).mapToObj(i -> "record " + i).collect(Collectors.toList());
+        List<String> sent = values(records);
         produce(properties, topic, sent);
-        List<String> received = consume(properties, topic, records);
         System.out.println("topic\t" + topic + "\nreplication_factor\t" + replicas);
-        System.out.println("produced\t" + sent.size() + "\nconsumed\t" + received.size());
+        System.out.println("produced\t" + sent.size());
+        return consumeAgain(properties, topic, records);
+    }
+
+    private static List<String> values(int records) {
+        return IntStream.range(0, records).mapToObj(i -> "record " + i).collect(Collectors.toList());
+    }
+
+    private static int consumeAgain(Properties properties, String topic, int records) {
+        List<String> sent = values(records);
+        List<String> received = consume(properties, topic, records);
+        System.out.println("consumed\t" + received.size());
         Set<String> distinct = new HashSet<>(received);
         if (received.size() != sent.size() || !distinct.equals(new HashSet<>(sent))) {
             System.err.println("what was consumed is not what was produced");
             return 1;
         }
         return 0;
+    }
+
+    private static int waitInSync(Properties properties, String topic, int replicas, int seconds) throws Exception {
+        properties.put(AdminClientConfig.DEFAULT_API_TIMEOUT_MS_CONFIG, "2000");
+        properties.put(AdminClientConfig.REQUEST_TIMEOUT_MS_CONFIG, "2000");
+        long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(seconds);
+        String last = "nothing was answered";
+        try (Admin admin = Admin.create(properties)) {
+            while (System.nanoTime() < deadline) {
+                try {
+                    TopicDescription found = admin.describeTopics(List.of(topic)).allTopicNames().get().get(topic);
+                    int fewest = found.partitions().stream().mapToInt(one -> one.isr().size()).min().orElse(0);
+                    if (fewest >= replicas) {
+                        System.out.println("in_sync\t" + fewest);
+                        return 0;
+                    }
+                    last = "a partition has " + fewest + " replicas in sync";
+                } catch (ExecutionException failed) {
+                    last = String.valueOf(failed.getCause());
+                }
+                Thread.sleep(200);
+            }
+        }
+        System.err.println(topic + " has not " + replicas + " replicas in sync within " + seconds + " s: " + last);
+        return 1;
     }
 
     private static void produce(Properties base, String topic, List<String> values) throws Exception {
@@ -180,21 +232,61 @@ public final class ClusterClient {
 
     private static int quorum(Properties properties) throws Exception {
         try (Admin admin = Admin.create(properties)) {
-            QuorumInfo info = admin.describeMetadataQuorum().quorumInfo().get(30, TimeUnit.SECONDS);
-            System.out.println("leader\t" + info.leaderId());
-            System.out.println("epoch\t" + info.leaderEpoch());
-            System.out.println("high_watermark\t" + info.highWatermark());
-            for (QuorumInfo.ReplicaState voter : info.voters()) {
-                System.out.println("voter\t" + voter.replicaId() + "\t" + voter.logEndOffset());
-            }
-            for (QuorumInfo.ReplicaState observer : info.observers()) {
-                System.out.println("observer\t" + observer.replicaId() + "\t" + observer.logEndOffset());
-            }
+            print(admin.describeMetadataQuorum().quorumInfo().get(30, TimeUnit.SECONDS));
             return 0;
         } catch (ExecutionException | TimeoutException failed) {
             System.err.println("the quorum did not answer: " + failed);
             return 1;
         }
+    }
+
+    private static int waitCaughtUp(Properties properties, int seconds, Set<Integer> wanted) throws Exception {
+        properties.put(AdminClientConfig.DEFAULT_API_TIMEOUT_MS_CONFIG, "2000");
+        properties.put(AdminClientConfig.REQUEST_TIMEOUT_MS_CONFIG, "2000");
+        long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(seconds);
+        String last = "nothing was answered";
+        try (Admin admin = Admin.create(properties)) {
+            while (System.nanoTime() < deadline) {
+                try {
+                    QuorumInfo info = admin.describeMetadataQuorum().quorumInfo().get();
+                    long holders = info.voters().stream()
+                        .filter(voter -> wanted.contains(voter.replicaId()))
+                        .filter(voter -> voter.logEndOffset() >= info.highWatermark() && behindMs(info, voter) <= LATELY_MS)
+                        .count();
+                    if (wanted.contains(info.leaderId()) && info.highWatermark() > 0 && holders == wanted.size()) {
+                        print(info);
+                        return 0;
+                    }
+                    last = info.toString();
+                } catch (ExecutionException failed) {
+                    last = String.valueOf(failed.getCause());
+                }
+                Thread.sleep(200);
+            }
+        }
+        System.err.println("voters " + wanted + " have not caught up within " + seconds + " s; the last was: " + last);
+        return 1;
+    }
+
+    private static void print(QuorumInfo info) {
+        System.out.println("leader\t" + info.leaderId());
+        System.out.println("epoch\t" + info.leaderEpoch());
+        System.out.println("high_watermark\t" + info.highWatermark());
+        for (QuorumInfo.ReplicaState voter : info.voters()) {
+            System.out.println("voter\t" + voter.replicaId() + "\t" + voter.logEndOffset()
+                + "\t" + behindMs(info, voter) + "\t" + voter.replicaDirectoryId());
+        }
+        for (QuorumInfo.ReplicaState observer : info.observers()) {
+            System.out.println("observer\t" + observer.replicaId() + "\t" + observer.logEndOffset()
+                + "\t" + observer.replicaDirectoryId());
+        }
+    }
+
+    /** All time stamps are the leader's, and its own is the time of the answer. */
+    private static long behindMs(QuorumInfo info, QuorumInfo.ReplicaState voter) {
+        long now = info.voters().stream().filter(one -> one.replicaId() == info.leaderId())
+            .mapToLong(one -> one.lastCaughtUpTimestamp().orElse(0)).findFirst().orElse(0);
+        return now - voter.lastCaughtUpTimestamp().orElse(0);
     }
 
     /** Handshakes with the client's own key and trust, as a client of Kafka does, and names what was served. */

@@ -1,0 +1,133 @@
+# shellcheck shell=bash
+# What the cases have in common: settings of a small cluster, and words to say what is expected. Source it after nodes.sh.
+#
+# Uses FOLDER, and sets what nodes.sh works with.
+
+# The releases that the cases are run with: the newest, and the oldest that the demo offers.
+# shellcheck disable=SC2034
+KAFKAS=(4.4.0 3.9.2)
+
+# Says what is expected, and ends the case where the command does not agree.
+expect() {
+    local sentence="$1"
+    shift
+    "$@" || die 1 "not so: $sentence"
+    say "so it is: $sentence"
+}
+
+# The opposite of a command; `!` is no command that `expect` could run.
+not() {
+    ! "$@"
+}
+
+# Sets the cluster up for a Kafka release and so many combined nodes called demo-0 …; its settings begin so in cluster.yaml.
+# Hosts are addresses, because the other controllers are also called by kraftlet itself, which asks the system's
+# resolver and has no hosts file of its own.
+begin_cluster() {
+    local version="$1" replicas="$2" ordinal range
+    # shellcheck disable=SC2034  # read by nodes.sh, as PODS and BROKERS are
+    KAFKA="$version"
+    CLASS_PATH="$(java_class_path "$version" ClusterClient)"
+    CLIENT_PROPERTIES="$FOLDER/pods/demo-0/run/client.properties"
+    PODS=()
+    for ((ordinal = 0; ordinal < replicas; ordinal++)); do
+        PODS+=("demo-$ordinal")
+    done
+    BROKERS=("${PODS[@]}")
+    range="$(loopback_range)"
+    cat >"$FOLDER/cluster.yaml" <<YAML
+apiVersion: kraftlet.dev/v1
+kind: KafkaCluster
+name: demo
+clusterId: $("$KRAFTLET" cluster-id)
+kafkaVersion: $version
+formed: false
+pools:
+- statefulSet: demo
+  roles: [broker, controller]
+  replicas: $replicas
+host: "$range.{nodeId+1}"
+bindHost: "$range.{nodeId+1}"
+runFolder: "$FOLDER/pods/{pod}/run"
+propertiesFolder: "$FOLDER/properties"
+storage:
+  logDirs: ["$FOLDER/pods/{pod}/data"]
+YAML
+}
+
+# The address of a node of `begin_cluster`.
+address_of() {
+    printf '%s.%s' "$(loopback_range)" "$(($1 + 1))"
+}
+
+# The certificate `node` from kraftlet's own CA; further lines of its entry may follow.
+local_ca() {
+    cat >>"$FOLDER/cluster.yaml" <<YAML
+certificates:
+  node:
+    source:
+      localCa:
+        folder: "$FOLDER/ca"
+YAML
+}
+
+# Init, start, and wait until all nodes are there.
+bring_up() {
+    init_pods
+    write_hosts
+    start_nodes
+    await "waiting for ${#BROKERS[@]} brokers" wait "${#BROKERS[@]}" 120
+}
+
+# Stops the nodes of a cluster and forgets it, so that another can follow in a folder of its own.
+end_cluster() {
+    stop_nodes
+    PID_OF=()
+    rm -rf "$FOLDER/pods"
+    rm -f "$FOLDER"/demo-*.log
+}
+
+# Stops one node and waits for its end.
+stop_node() {
+    local pod="$1" tries
+    kill "${PID_OF[$pod]}"
+    # Half a minute: a broker first hands its partitions over.
+    for ((tries = 0; tries < 150; tries++)); do
+        kill -0 "${PID_OF[$pod]}" 2>/dev/null || break
+        sleep 0.2
+    done
+    kill -9 "${PID_OF[$pod]}" 2>/dev/null && say "$pod did not stop by itself"
+    wait "${PID_OF[$pod]}" 2>/dev/null || true
+    unset "PID_OF[$pod]"
+    say "stopped $pod"
+}
+
+# Runs `kraftlet init` of a pod, which has to end with this code; what it said goes into the log.
+expect_init() {
+    local want="$1" pod="$2" settings="$3" code=0
+    init_pod "$pod" "$settings" || code=$?
+    sed "s/^/    /" "$FOLDER/$pod.init.log" >&2
+    expect "kraftlet init of $pod ends with $want" test "$code" = "$want"
+}
+
+# Whether `kraftlet init` of a pod has said something.
+said() {
+    grep -q -F -e "$2" "$FOLDER/$1.init.log"
+}
+
+# Every file and folder below a path with its content, for comparing before and after.
+everything_in() {
+    find "$1" -printf '%y %m %p\n' | sort
+    find "$1" -type f -exec sha256sum {} + | sort
+}
+
+# The certificate `node` from a folder per pod.
+mounted() {
+    cat >>"$FOLDER/cluster.yaml" <<YAML
+certificates:
+  node:
+    source:
+      mounted:
+        folder: "$FOLDER/mounted/{pod}"
+YAML
+}
