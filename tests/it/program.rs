@@ -291,6 +291,38 @@ fn explain_writes_nothing_and_shows_what_would_change() {
 }
 
 #[test]
+fn the_folder_of_the_downward_api_says_who_the_pod_is() {
+    let machine = Machine::new(&["--mode", "dedicated"]);
+    fs::create_dir(machine.path("podinfo")).unwrap();
+    for (name, value) in [("name", "demo-broker-2\n"), ("namespace", "prod"), ("zone", "eu-1a")] {
+        fs::write(machine.path("podinfo").join(name), value).unwrap();
+    }
+    machine.edit("host: \"{pod}.{name}.localhost\"", "host: \"{pod}.{namespace}.example.com\"");
+    ends(&machine.run(&["init", "--pod-info", "podinfo"], &[]), 0, &[]);
+    let written = text(&machine.files("pods")[&machine.path("pods/demo-broker-2/run/server.properties")]);
+    for want in [
+        "node.id=2\n",
+        "process.roles=broker\n",
+        "broker.rack=eu-1a\n",
+        "demo-broker-2.prod.example.com:9092",
+    ] {
+        assert!(written.contains(want), "want {want:?} in\n{written}");
+    }
+    let other = [("POD_NAME", "demo-broker-1")];
+    let want = "POD_NAME is \"demo-broker-1\", and podinfo/name says \"demo-broker-2\"";
+    ends(&machine.run(&["init", "--pod-info", "podinfo"], &other), 64, &[want]);
+}
+
+#[test]
+fn a_certificate_that_is_not_mounted_yet_may_come() {
+    let machine = Machine::new(&["--replicas", "1"]);
+    machine.edit("localCa", "mounted");
+    let want = ["tls.crt is missing", "tls.key is missing", "ca.crt is missing", "[CertificateFileMissing]"];
+    ends(&machine.init(&[POD]), 1, &want);
+    assert!(!machine.path("pods").exists());
+}
+
+#[test]
 fn two_voters_with_one_address_are_refused() {
     let machine = Machine::new(&[]);
     machine.edit("host: \"{pod}.{name}.localhost\"", "host: kafka.example.com");
