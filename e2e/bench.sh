@@ -37,7 +37,7 @@ main() {
         esac
         shift || die 64 "--kafka wants a version"
     done
-    [[ " ${DEMO_VERSIONS[*]} " == *" $kafka "* ]] || die 64 "--kafka is \"$kafka\"; want one of: ${DEMO_VERSIONS[*]}"
+    [[ " ${KAFKA_VERSIONS[*]} " == *" $kafka "* ]] || die 64 "--kafka is \"$kafka\"; want one of: ${KAFKA_VERSIONS[*]}"
     install_missing
     fetch_kafka "$kafka"
     say "building the release binary and the measuring program ..."

@@ -14,7 +14,7 @@ usage: e2e/demo.sh [--kafka VERSION] [--mode MODE] [--quorum QUORUM] [--once] [-
 
 Installs what is missing, fetches Kafka, builds kraftlet, prepares a cluster in a temporary folder with `kraftlet init`,
 starts the nodes on loopback addresses, produces and consumes with mutual TLS, and stays up until Ctrl-C.
-  --kafka VERSION   3.9.2, 4.3.1 or 4.4.0 (default 4.4.0)
+  --kafka VERSION   3.7.2, 3.9.2, 4.1.2, 4.3.1 or 4.4.0 (default 4.4.0)
   --mode MODE       combined: 3 nodes; dedicated: 3 controllers and 3 brokers (default combined)
   --quorum QUORUM   static or dynamic (default static)
   --once            end when everything has been shown
@@ -32,7 +32,7 @@ read_arguments() {
     while (($# > 0)); do
         case "$1" in
             --kafka)
-                KAFKA="$(one_of --kafka "${2-}" "${DEMO_VERSIONS[@]}")"
+                KAFKA="$(one_of --kafka "${2-}" "${KAFKA_VERSIONS[@]}")"
                 shift
                 ;;
             --mode)

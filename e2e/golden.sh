@@ -25,9 +25,9 @@ main() {
         esac
         shift || die 64 "--kafka wants a version"
     done
-    ((${#versions[@]} > 0)) || versions=("${GOLDEN_VERSIONS[@]}")
+    ((${#versions[@]} > 0)) || versions=("${KAFKA_VERSIONS[@]}")
     for version in "${versions[@]}"; do
-        [[ " ${GOLDEN_VERSIONS[*]} " == *" $version "* ]] || die 64 "no golden files for Kafka \"$version\""
+        [[ " ${KAFKA_VERSIONS[*]} " == *" $version "* ]] || die 64 "no golden files for Kafka \"$version\""
     done
     cargo build --quiet --manifest-path "$REPO_DIR/Cargo.toml" -p kraftlet-e2e --bin golden
     umask 022

@@ -8,11 +8,9 @@ E2E_DIR="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 REPO_DIR="$(dirname "$E2E_DIR")"
 CACHE_DIR="$E2E_DIR/cache"
 
-# The releases that the golden files are made with, and those that the demo offers.
+# The releases that the golden files are made with, and that the demo offers.
 # shellcheck disable=SC2034
-GOLDEN_VERSIONS=(3.7.2 3.9.2 4.1.2 4.3.1 4.4.0)
-# shellcheck disable=SC2034
-DEMO_VERSIONS=(3.9.2 4.3.1 4.4.0)
+KAFKA_VERSIONS=(3.7.2 3.9.2 4.1.2 4.3.1 4.4.0)
 
 # What cases.sh runs: each is a file of the same name in e2e/cases, with a function `run_case`.
 # shellcheck disable=SC2034

@@ -11,8 +11,10 @@ LOGS="$CACHE_DIR/logs"
 
 # Each real cluster: release, mode, quorum.
 CLUSTERS=(
+    "3.7.2 dedicated static"
     "3.9.2 combined static"
     "3.9.2 dedicated dynamic"
+    "4.1.2 combined dynamic"
     "4.3.1 dedicated static"
     "4.3.1 combined dynamic"
     "4.4.0 combined static"
@@ -62,7 +64,7 @@ sum_of() {
 # The downloads and the tools that come through the network, while the first parts compile.
 fetch_in_background() {
     (
-        for version in "${GOLDEN_VERSIONS[@]}"; do
+        for version in "${KAFKA_VERSIONS[@]}"; do
             fetch_kafka "$version"
         done
     ) >"$LOGS/fetch.log" 2>&1 &

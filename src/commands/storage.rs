@@ -10,6 +10,7 @@ use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 
 use crate::cluster::derived;
+use crate::cluster::model::Node;
 use crate::cluster::model::Quorum;
 use crate::commands::failure::Exit;
 use crate::commands::failure::Failure;
@@ -164,6 +165,15 @@ fn quorum(inputs: &Inputs) -> Result<wanted::Quorum, Failure> {
 fn ask(inputs: &Inputs, tls: Option<&Arc<ClientConfig>>) -> Result<Vec<Answer>, Failure> {
     let Inputs { cluster, node, facts, .. } = inputs;
     let Some(listener) = cluster.controller_listener() else { return Ok(Vec::new()) };
+    let mut others = cluster.nodes(facts.namespace.as_deref());
+    others.retain(|peer| peer.node_id != node.node_id && peer.pool.roles.is_controller());
+    if listener.security_protocol.has_sasl() {
+        // Nobody is reached without a login. A young cluster forms all the same, and an empty disk of one that has
+        // formed waits for a person, who reads this.
+        let cannot = || format!("listener {} wants a login, which init does not have", listener.name);
+        let answer = |peer: &Node| Answer { from: peer.node_id, said: Err(NoAnswer::NobodyThere(cannot())) };
+        return Ok(others.iter().map(answer).collect());
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -171,10 +181,7 @@ fn ask(inputs: &Inputs, tls: Option<&Arc<ClientConfig>>) -> Result<Vec<Answer>, 
     let answers = runtime.block_on(async {
         let deadline = tokio::time::Instant::now() + ASK_WITHIN;
         let mut asked = tokio::task::JoinSet::new();
-        for peer in cluster.nodes(facts.namespace.as_deref()) {
-            if peer.node_id == node.node_id || !peer.pool.roles.is_controller() {
-                continue;
-            }
+        for peer in others {
             let Ok((host, port)) = cluster.address(&peer, listener) else { continue };
             let tls = match tls.filter(|_| listener.security_protocol.has_tls()) {
                 Some(config) => {

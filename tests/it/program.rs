@@ -332,3 +332,16 @@ fn mode(path: &Path) -> u32 {
     use std::os::unix::fs::PermissionsExt;
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
 }
+
+#[test]
+fn controllers_behind_a_login_do_not_keep_a_young_cluster_from_forming() {
+    let machine = Machine::new(&[]);
+    let listeners = "listeners:\n\
+        - {name: CONTROLLER, port: 9093, for: [controllers], securityProtocol: SASL_SSL, saslMechanisms: [PLAIN]}\n\
+        - {name: CLIENT, port: 9092, for: [brokers, clients]}\n";
+    machine.edit("kind: KafkaCluster\n", &format!("kind: KafkaCluster\n{listeners}"));
+    ends(&machine.init(&[POD]), 0, &[]);
+    machine.edit("formed: false", "formed: true");
+    let want = "controller 0: listener CONTROLLER wants a login, which init does not have";
+    ends(&machine.init(&[("POD_NAME", "demo-1")]), 1, &["[EmptyDiskNoLeader]", want]);
+}
