@@ -274,11 +274,20 @@ public final class ClusterClient {
         System.out.println("high_watermark\t" + info.highWatermark());
         for (QuorumInfo.ReplicaState voter : info.voters()) {
             System.out.println("voter\t" + voter.replicaId() + "\t" + voter.logEndOffset()
-                + "\t" + behindMs(info, voter) + "\t" + voter.replicaDirectoryId());
+                + "\t" + behindMs(info, voter) + "\t" + directoryId(voter));
         }
         for (QuorumInfo.ReplicaState observer : info.observers()) {
             System.out.println("observer\t" + observer.replicaId() + "\t" + observer.logEndOffset()
-                + "\t" + observer.replicaDirectoryId());
+                + "\t" + directoryId(observer));
+        }
+    }
+
+    /** Clients before 3.9 do not know directory ids (KIP-853), and this file is compiled against each release. */
+    private static Object directoryId(QuorumInfo.ReplicaState replica) {
+        try {
+            return QuorumInfo.ReplicaState.class.getMethod("replicaDirectoryId").invoke(replica);
+        } catch (ReflectiveOperationException unknown) {
+            return "-";
         }
     }
 
