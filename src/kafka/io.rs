@@ -5,6 +5,7 @@
 //! of a cluster where nobody is.
 
 use std::io;
+use std::net::Ipv4Addr;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -222,7 +223,11 @@ pub async fn describe_quorum(
 ) -> Result<QuorumInfo, AskError> {
     let (host, port) = host_and_port(address)?;
     let lookup = async { Ok(tokio::net::lookup_host((host, port)).await?.collect()) };
-    let resolved = resolve(address, lookup, deadline).await?;
+    let resolved = if is_below_localhost(host) {
+        resolve_local(address, port, lookup, deadline).await
+    } else {
+        resolve(address, lookup, deadline).await?
+    };
     let stream = match timeout_at(deadline, connect(address, resolved)).await {
         Ok(connected) => connected?,
         Err(_) => return Err(AskError::ConnectTimedOut { address: address.to_owned() }),
@@ -289,6 +294,26 @@ async fn resolve(
         Ok(Err(source)) => Err(unresolved(address, source)),
         Err(_) => Err(AskError::ResolverTimedOut { address: address.to_owned() }),
     }
+}
+
+/// RFC 6761, section 6.3: names below localhost are this machine, whatever a name server says or does not say.
+fn is_below_localhost(host: &str) -> bool {
+    host == "localhost" || host.ends_with(".localhost")
+}
+
+/// A name below localhost may have a loopback address of its own, in `/etc/hosts`. Where it has none, or the resolver
+/// has no word, it is the first one. Half the time is left to connect: on a machine that cannot reach its name server
+/// the whole would pass in silence.
+async fn resolve_local(
+    address: &str,
+    port: u16,
+    lookup: impl Future<Output = io::Result<Vec<SocketAddr>>>,
+    deadline: Instant,
+) -> Vec<SocketAddr> {
+    let now = Instant::now();
+    let half = now + deadline.saturating_duration_since(now) / 2;
+    let first = || vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port))];
+    resolve(address, lookup, half).await.unwrap_or_else(|_| first())
 }
 
 async fn connect(address: &str, resolved: Vec<SocketAddr>) -> Result<TcpStream, AskError> {
@@ -400,6 +425,37 @@ mod tests {
         ] {
             let error = unresolved("kafka-1.kafka:9093", io::Error::other(text));
             assert_eq!(matches!(error, AskError::NoSuchName { .. }), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_below_localhost_is_the_first_loopback_address_only_where_it_has_none_of_its_own() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let resolved = |lookup: Option<io::Result<Vec<SocketAddr>>>| {
+            let lookup = async {
+                match lookup {
+                    Some(found) => found,
+                    None => std::future::pending().await,
+                }
+            };
+            runtime.block_on(async {
+                let deadline = Instant::now() + std::time::Duration::from_millis(20);
+                resolve_local("demo-1.demo.localhost:9093", 9093, lookup, deadline).await
+            })
+        };
+        let (own, first) = ("127.0.0.3:9093".parse().unwrap(), "127.0.0.1:9093".parse().unwrap());
+        assert_eq!(resolved(Some(Ok(vec![own]))), [own]);
+        for words in ["Name or service not known", "Temporary failure in name resolution"] {
+            assert_eq!(resolved(Some(Err(io::Error::other(words)))), [first], "{words}");
+        }
+        assert_eq!(resolved(None), [first]);
+        for (host, want) in [
+            ("localhost", true),
+            ("demo-1.demo.localhost", true),
+            ("localhost.example", false),
+            ("notlocalhost", false),
+        ] {
+            assert_eq!(is_below_localhost(host), want, "{host}");
         }
     }
 
