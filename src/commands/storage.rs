@@ -51,13 +51,16 @@ pub fn wanted(inputs: &Inputs) -> Result<Wanted, Failure> {
         None => log_dirs.first().cloned().unwrap_or_default(),
     };
     let pod = node.pod.to_string();
-    let state = if !cluster.settings.formed {
-        wanted::Cluster::NeverFormed
-    } else if cluster.settings.storage.format_empty_disk_of.contains(&pod) {
+    // The person's word first: `formed: false` does not keep a node from waiting where others are there already.
+    let state = if cluster.settings.storage.format_empty_disk_of.contains(&pod) {
         wanted::Cluster::FormedAndLossAccepted
-    } else {
+    } else if cluster.settings.formed {
         wanted::Cluster::Formed
+    } else {
+        wanted::Cluster::NeverFormed
     };
+    let others =
+        if other_controllers(inputs).is_empty() { wanted::Others::Nobody } else { wanted::Others::There };
     Ok(Wanted {
         node_id: node.node_id,
         cluster_id: cluster.cluster_id.clone(),
@@ -66,7 +69,8 @@ pub fn wanted(inputs: &Inputs) -> Result<Wanted, Failure> {
         records: records(inputs)?,
         log_dirs,
         metadata_log_dir,
-        quorum: quorum(inputs)?,
+        quorum: quorum(inputs, state, others)?,
+        others,
         cluster: state,
     })
 }
@@ -132,7 +136,18 @@ fn records(inputs: &Inputs) -> Result<Vec<MetadataRecord>, Failure> {
     Ok(records)
 }
 
-fn quorum(inputs: &Inputs) -> Result<wanted::Quorum, Failure> {
+fn other_controllers(inputs: &Inputs) -> Vec<Node> {
+    let Inputs { cluster, node, facts, .. } = inputs;
+    let mut others = cluster.nodes(facts.namespace.as_deref());
+    others.retain(|peer| peer.node_id != node.node_id && peer.pool.roles.is_controller());
+    others
+}
+
+fn quorum(
+    inputs: &Inputs,
+    state: wanted::Cluster,
+    others: wanted::Others,
+) -> Result<wanted::Quorum, Failure> {
     let Inputs { cluster, node, facts, .. } = inputs;
     let initial = match &cluster.quorum {
         Quorum::Static => return Ok(wanted::Quorum::Static),
@@ -140,10 +155,12 @@ fn quorum(inputs: &Inputs) -> Result<wanted::Quorum, Failure> {
     };
     let Some(listener) = cluster.controller_listener() else { return Ok(wanted::Quorum::Static) };
     if initial.is_empty() {
+        if !node.pool.roles.is_controller() || !is_first_controller(state, others) {
+            return Ok(wanted::Quorum::Dynamic(InitialVoters::Unknown));
+        }
         let (host, port) = cluster.address(node, listener)?;
         let alone = InitialVoters::Standalone { listener_name: listener.name.clone(), host, port };
-        let voters = if node.pool.roles.is_controller() { alone } else { InitialVoters::Unknown };
-        return Ok(wanted::Quorum::Dynamic(voters));
+        return Ok(wanted::Quorum::Dynamic(alone));
     }
     let mut voters = Vec::new();
     for peer in cluster.nodes(facts.namespace.as_deref()) {
@@ -161,12 +178,17 @@ fn quorum(inputs: &Inputs) -> Result<wanted::Quorum, Failure> {
     Ok(wanted::Quorum::Dynamic(InitialVoters::Voters(voters)))
 }
 
+/// Whether a controller without a list of initial voters is the one that forms the cluster. One that was formed by a
+/// single controller may have grown since, and another controller by itself would be a second cluster.
+fn is_first_controller(state: wanted::Cluster, others: wanted::Others) -> bool {
+    state == wanted::Cluster::NeverFormed || others == wanted::Others::Nobody
+}
+
 /// What the other controllers say of the quorum, each asked at the same time.
 fn ask(inputs: &Inputs, tls: Option<&Arc<ClientConfig>>) -> Result<Vec<Answer>, Failure> {
-    let Inputs { cluster, node, facts, .. } = inputs;
+    let cluster = &inputs.cluster;
     let Some(listener) = cluster.controller_listener() else { return Ok(Vec::new()) };
-    let mut others = cluster.nodes(facts.namespace.as_deref());
-    others.retain(|peer| peer.node_id != node.node_id && peer.pool.roles.is_controller());
+    let others = other_controllers(inputs);
     if listener.security_protocol.has_sasl() {
         // Nobody is reached without a login. A young cluster forms all the same, and an empty disk of one that has
         // formed waits for a person, who reads this.
@@ -210,5 +232,26 @@ fn server_name(host: &str) -> Option<ServerName<'static>> {
     match host.parse::<IpAddr>() {
         Ok(address) => Some(ServerName::IpAddress(address.into())),
         Err(_) => ServerName::try_from(host.to_owned()).ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_that_has_grown_is_not_formed_a_second_time() {
+        use wanted::Cluster::*;
+        use wanted::Others::*;
+        for (state, others, want) in [
+            (NeverFormed, Nobody, true),
+            (NeverFormed, There, true),
+            (Formed, Nobody, true),
+            (Formed, There, false),
+            (FormedAndLossAccepted, Nobody, true),
+            (FormedAndLossAccepted, There, false),
+        ] {
+            assert_eq!(is_first_controller(state, others), want, "{state:?} {others:?}");
+        }
     }
 }

@@ -125,6 +125,7 @@ fn decide(
             Quorum::Static => VotersIn::Settings,
             Quorum::Dynamic(_) => VotersIn::MetadataLog,
         },
+        others: wanted.others,
         formed,
         directory_id: directory_id.and_then(|id| DirectoryId::try_from(id).ok()),
     };
@@ -136,10 +137,7 @@ fn decide(
             Role::InitialController
         }
         EmptyDisk::AsObserver => {
-            let has_voters = !matches!(wanted.initial_voters(), None | Some(InitialVoters::Unknown));
-            if has_voters {
-                notes.push(Note::JoinsAsObserver { path });
-            }
+            notes.push(Note::JoinsAsObserver { path });
             Role::Other
         }
         EmptyDisk::Wait(wait) => {

@@ -20,6 +20,9 @@
 //! *there* to elect a leader without us, they either do so in a moment or are an old cluster in between two leaders:
 //! then we wait as well. No cluster fails to form by that, because those who are waited for do not need us.
 //!
+//! A person may decide otherwise, for one node by name (`storage.formatEmptyDiskOf`): then nobody is asked, and the
+//! node begins as in a new cluster. Only a person can, where there is no other controller to ask: its records are gone.
+//!
 //! What is left, and no rule on one node can see:
 //! * `formed: false` kept in the settings of a cluster that has formed. Then silence of the other controllers is taken
 //!   for youth. A leader that answers is believed over the settings; a cluster that is down cannot answer.
@@ -36,6 +39,7 @@ use crate::kafka::describe_quorum::QuorumInfo;
 use crate::kafka::describe_quorum::ReplicaState;
 use crate::kafka::node_id::NodeId;
 use crate::kafka::uuid::DirectoryId;
+use crate::storage::wanted::Others;
 
 /// What is known on this node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +48,8 @@ pub struct Situation {
     pub node_id: NodeId,
     /// Where its voters are named.
     pub voters: VotersIn,
+    /// Whether the settings have other controllers.
+    pub others: Others,
     /// Whether the cluster is known to hold records, and from what.
     pub formed: Formed,
     /// The id of the directory, where it is formatted already and only the log is missing.
@@ -101,9 +107,14 @@ pub enum EmptyDisk {
     Wait(Wait),
 }
 
-/// Why an empty metadata log must not be used yet; each may pass.
+/// Why an empty metadata log must not be used yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wait {
+    /// The cluster has formed, and nobody else can hold its records.
+    NobodyToAsk {
+        /// From what the cluster is known to hold records.
+        formed: Formed,
+    },
     /// No controller answered as the leader.
     NoLeader {
         /// From what the cluster is known to hold records.
@@ -153,24 +164,30 @@ pub enum Wait {
     },
 }
 
+/// How a person goes on all the same. It may lose records, so it is no advice.
+const BY_A_PERSON: &str =
+    "; whoever accepts that committed records may be lost names the pod in storage.formatEmptyDiskOf";
+
 /// A voter that has not fetched for so long is held for gone by the leader itself
 /// (`controller.quorum.fetch.timeout.ms`, 2 s by default); a healthy one fetches twice a second.
 const LATELY_MS: i64 = 2_000;
 
 /// Decides. `answers` are those of the other controllers; none is needed where the disk is known to do no harm.
 pub fn may_use_empty_disk(situation: &Situation, answers: &[Answer]) -> EmptyDisk {
+    // First of all: the only controller of a dynamic quorum would be an observer of nobody for ever.
+    if situation.formed == Formed::LossAccepted {
+        return EmptyDisk::AsConfigured;
+    }
     let has_formed = has_leader(answers) || situation.formed != Formed::NotKnown;
-    let is_fresh = situation.directory_id.is_none();
     if !has_formed {
         return young(answers);
     }
-    match situation.voters {
-        // Nobody can have counted a directory id that does not exist yet.
-        VotersIn::MetadataLog if is_fresh => return EmptyDisk::AsObserver,
-        VotersIn::MetadataLog | VotersIn::Settings if situation.formed == Formed::LossAccepted => {
-            return EmptyDisk::AsConfigured;
-        }
-        VotersIn::MetadataLog | VotersIn::Settings => {}
+    if situation.others == Others::Nobody {
+        return EmptyDisk::Wait(Wait::NobodyToAsk { formed: situation.formed.clone() });
+    }
+    // Nobody can have counted a directory id that does not exist yet.
+    if situation.voters == VotersIn::MetadataLog && situation.directory_id.is_none() {
+        return EmptyDisk::AsObserver;
     }
     let Some((leader, info)) = leader(answers) else {
         return EmptyDisk::Wait(Wait::NoLeader { formed: situation.formed.clone(), asked: asked(answers) });
@@ -277,11 +294,23 @@ impl Wait {
     /// The word for logs, Events and metrics.
     pub fn reason(&self) -> &'static str {
         match self {
+            Self::NobodyToAsk { .. } => "EmptyDiskNobodyToAsk",
             Self::NoLeader { .. } => "EmptyDiskNoLeader",
             Self::LeaderExpected { .. } => "EmptyDiskLeaderExpected",
             Self::NothingCommitted { .. } => "EmptyDiskNothingCommitted",
             Self::TooFewHolders { .. } => "EmptyDiskOthersBehind",
             Self::NotAVoter { .. } => "EmptyDiskNotAVoter",
+        }
+    }
+
+    /// Whether trying again later, with nothing changed by a person, may end otherwise.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::NobodyToAsk { .. } | Self::NotAVoter { .. } => false,
+            Self::NoLeader { .. }
+            | Self::LeaderExpected { .. }
+            | Self::NothingCommitted { .. }
+            | Self::TooFewHolders { .. } => true,
         }
     }
 }
@@ -302,9 +331,14 @@ impl fmt::Display for Formed {
 impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NobodyToAsk { formed } => write!(
+                f,
+                "{formed}, and there is no other controller that could hold its records{BY_A_PERSON}"
+            ),
             Self::NoLeader { formed, asked } => {
                 write!(f, "{formed}, but no leader answers to say whether the others hold all its records")?;
-                listed(f, asked)
+                listed(f, asked)?;
+                f.write_str(BY_A_PERSON)
             }
             Self::LeaderExpected { there, majority, asked } => {
                 write!(
@@ -312,7 +346,8 @@ impl fmt::Display for Wait {
                     "{there} other controllers are there, and {majority} can elect a leader without this node; want \
                      its word on whether they hold records already"
                 )?;
-                listed(f, asked)
+                listed(f, asked)?;
+                f.write_str(BY_A_PERSON)
             }
             Self::NothingCommitted { leader, epoch } => write!(
                 f,
@@ -322,7 +357,8 @@ impl fmt::Display for Wait {
             Self::TooFewHolders { leader, epoch, high_watermark, voters, holders, needed, behind } => write!(
                 f,
                 "{holders} of the {} other voters hold all records up to high watermark {high_watermark} of leader \
-                 {leader} in epoch {epoch}; want {needed}, so that a majority without them is impossible ({})",
+                 {leader} in epoch {epoch}; want {needed}, so that a majority without them is impossible \
+                 ({}){BY_A_PERSON}",
                 voters.saturating_sub(1),
                 behind.join("; ")
             ),
@@ -342,7 +378,7 @@ fn listed(f: &mut fmt::Formatter<'_>, asked: &[(NodeId, String)]) -> fmt::Result
     for (index, (node_id, said)) in asked.iter().enumerate() {
         write!(f, "{}controller {node_id}: {said}", if index == 0 { " (" } else { "; " })?;
     }
-    f.write_str(if asked.is_empty() { " (there is no other controller to ask)" } else { ")" })
+    f.write_str(if asked.is_empty() { " (none was asked)" } else { ")" })
 }
 
 #[cfg(test)]
@@ -381,7 +417,7 @@ mod tests {
         directory_id: Option<DirectoryId>,
         answers: &[Answer],
     ) -> &'static str {
-        let situation = Situation { node_id: node(1), voters, formed, directory_id };
+        let situation = Situation { node_id: node(1), voters, others: Others::There, formed, directory_id };
         match may_use_empty_disk(&situation, answers) {
             EmptyDisk::AsConfigured => "go",
             EmptyDisk::AsObserver => "observe",
@@ -484,10 +520,46 @@ mod tests {
     }
 
     #[test]
+    fn an_only_controller_that_lost_its_disk_is_for_a_person() {
+        for voters in [VotersIn::Settings, VotersIn::MetadataLog] {
+            for directory_id in [None, Some(directory(1))] {
+                let decide = |formed: Formed| {
+                    let situation =
+                        Situation { node_id: node(1), voters, others: Others::Nobody, formed, directory_id };
+                    may_use_empty_disk(&situation, &[])
+                };
+                assert_eq!(decide(Formed::NotKnown), EmptyDisk::AsConfigured);
+                assert_eq!(decide(Formed::LossAccepted), EmptyDisk::AsConfigured);
+                for formed in [Formed::BySettings, Formed::ByDirectory("/data/1".into())] {
+                    let wait = Wait::NobodyToAsk { formed: formed.clone() };
+                    assert!(!wait.may_pass());
+                    assert_eq!(decide(formed), EmptyDisk::Wait(wait));
+                }
+            }
+        }
+        assert_eq!(
+            Wait::NobodyToAsk { formed: Formed::BySettings }.to_string(),
+            "the settings say that the cluster has formed, and there is no other controller that could hold its \
+             records; whoever accepts that committed records may be lost names the pod in storage.formatEmptyDiskOf"
+        );
+    }
+
+    #[test]
+    fn an_accepted_loss_comes_first() {
+        let there =
+            |from| Answer { from: node(from), said: Err(NoAnswer::NoLeader("not leader".to_owned())) };
+        for voters in [VotersIn::Settings, VotersIn::MetadataLog] {
+            assert_eq!(decide(voters, Formed::LossAccepted, None, &[]), "go");
+            assert_eq!(decide(voters, Formed::LossAccepted, None, &[there(2), there(3)]), "go");
+        }
+    }
+
+    #[test]
     fn each_reason_to_wait_says_the_numbers() {
         let situation = Situation {
             node_id: node(1),
             voters: VotersIn::Settings,
+            others: Others::There,
             formed: Formed::BySettings,
             directory_id: None,
         };
@@ -495,12 +567,14 @@ mod tests {
             (
                 vec![],
                 "the settings say that the cluster has formed, but no leader answers to say whether the others \
-                 hold all its records (there is no other controller to ask)",
+                 hold all its records (none was asked); whoever accepts that committed records may be lost names the \
+                 pod in storage.formatEmptyDiskOf",
             ),
             (
                 vec![Answer { from: node(2), said: Err(NoAnswer::NobodyThere("nobody listens".to_owned())) }],
                 "the settings say that the cluster has formed, but no leader answers to say whether the others \
-                 hold all its records (controller 2: nobody listens)",
+                 hold all its records (controller 2: nobody listens); whoever accepts that committed records may be \
+                 lost names the pod in storage.formatEmptyDiskOf",
             ),
             (
                 vec![quorum(
@@ -510,7 +584,8 @@ mod tests {
                 )],
                 "2 of the 4 other voters hold all records up to high watermark 100 of leader 2 in epoch 7; want 3, \
                  so that a majority without them is impossible (voter 3 has log end offset 80; voter 4 has not \
-                 fetched for 12000 ms)",
+                 fetched for 12000 ms); whoever accepts that committed records may be lost names the pod in \
+                 storage.formatEmptyDiskOf",
             ),
             (
                 vec![quorum(7, None, &[(2, 100, 0), (1, 0, 0)])],
