@@ -8,9 +8,9 @@ use crate::kafka::node_id::NodeId;
 use crate::kafka::uuid::ClusterId;
 use crate::kafka::uuid::Uuid;
 use crate::kafka::version::KafkaVersion;
-use crate::storage::empty_disk::Wait;
 use crate::storage::found::FileFault;
 use crate::storage::found::Names;
+use crate::storage::wait::Wait;
 
 /// One obstacle. As long as there is any, nothing has been written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
