@@ -10,6 +10,7 @@ use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 
 use crate::cluster::derived;
+use crate::cluster::listener::Listener;
 use crate::cluster::model::Node;
 use crate::cluster::model::Quorum;
 use crate::commands::failure::Exit;
@@ -196,6 +197,12 @@ fn ask(inputs: &Inputs, tls: Option<&Arc<ClientConfig>>) -> Result<Vec<Answer>, 
         let answer = |peer: &Node| Answer { from: peer.node_id, said: Err(NoAnswer::NobodyThere(cannot())) };
         return Ok(others.iter().map(answer).collect());
     }
+    let mut questions = Vec::new();
+    for peer in others {
+        let (host, port) = cluster.address(&peer, listener)?;
+        let tls = tls_with(&host, listener, tls);
+        questions.push((peer.node_id, derived::host_port(&host, port), tls));
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -203,22 +210,16 @@ fn ask(inputs: &Inputs, tls: Option<&Arc<ClientConfig>>) -> Result<Vec<Answer>, 
     let answers = runtime.block_on(async {
         let deadline = tokio::time::Instant::now() + ASK_WITHIN;
         let mut asked = tokio::task::JoinSet::new();
-        for peer in others {
-            let Ok((host, port)) = cluster.address(&peer, listener) else { continue };
-            let tls = match tls.filter(|_| listener.security_protocol.has_tls()) {
-                Some(config) => {
-                    server_name(&host).map(|server_name| Tls { config: Arc::clone(config), server_name })
-                }
-                None => None,
-            };
+        for (from, address, tls) in questions {
             asked.spawn(async move {
-                let address = derived::host_port(&host, port);
-                let said = kafka_io::describe_quorum(&address, tls.as_ref(), deadline).await;
-                let no_answer = |error: AskError| match error.nobody_there() {
-                    true => NoAnswer::NobodyThere(chain(&error)),
-                    false => NoAnswer::NoLeader(chain(&error)),
+                let said = match tls {
+                    Ok(tls) => {
+                        let said = kafka_io::describe_quorum(&address, tls.as_ref(), deadline).await;
+                        said.map_err(|error| no_answer(&error))
+                    }
+                    Err(why) => Err(NoAnswer::NoLeader(why)),
                 };
-                Answer { from: peer.node_id, said: said.map_err(no_answer) }
+                Answer { from, said }
             });
         }
         asked.join_all().await
@@ -226,6 +227,29 @@ fn ask(inputs: &Inputs, tls: Option<&Arc<ClientConfig>>) -> Result<Vec<Answer>, 
     // The resolver runs on a thread that cannot be interrupted; nobody waits for it.
     runtime.shutdown_background();
     Ok(answers)
+}
+
+/// How to speak TLS with `host`, `None` where the listener is plaintext, or why it cannot be spoken: a TLS port is never
+/// asked in plaintext, and whoever is not asked may be there.
+fn tls_with(
+    host: &str,
+    listener: &Listener,
+    config: Option<&Arc<ClientConfig>>,
+) -> Result<Option<Tls>, String> {
+    if !listener.security_protocol.has_tls() {
+        return Ok(None);
+    }
+    let name = &listener.name;
+    let config = config
+        .ok_or_else(|| format!("not asked: listener {name} wants TLS, and the certificate is not usable"))?;
+    let server_name = server_name(host).ok_or_else(|| {
+        format!("not asked: listener {name} wants TLS, and no certificate can name {host:?}")
+    })?;
+    Ok(Some(Tls { config: Arc::clone(config), server_name }))
+}
+
+fn no_answer(error: &AskError) -> NoAnswer {
+    if error.nobody_there() { NoAnswer::NobodyThere(chain(error)) } else { NoAnswer::NoLeader(chain(error)) }
 }
 
 fn server_name(host: &str) -> Option<ServerName<'static>> {
@@ -238,6 +262,46 @@ fn server_name(host: &str) -> Option<ServerName<'static>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_port_with_tls_is_never_asked_in_plaintext() {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_no_client_auth();
+        let config = Arc::new(config);
+        for (protocol, host, config, want) in [
+            ("PLAINTEXT", "kafka-1.kafka", None, Ok(None)),
+            ("PLAINTEXT", "kafka 1", Some(&config), Ok(None)),
+            ("SSL", "kafka-1.kafka", Some(&config), Ok(Some("kafka-1.kafka"))),
+            ("SSL", "2001:db8::1", Some(&config), Ok(Some("2001:db8::1"))),
+            (
+                "SSL",
+                "kafka-1.kafka",
+                None,
+                Err("not asked: listener CONTROLLER wants TLS, and the certificate is not usable"),
+            ),
+            (
+                "SSL",
+                "kafka 1",
+                Some(&config),
+                Err("not asked: listener CONTROLLER wants TLS, and no certificate can name \"kafka 1\""),
+            ),
+        ] {
+            let text =
+                format!("{{name: CONTROLLER, port: 9093, for: [controllers], securityProtocol: {protocol}}}");
+            let listener = Listener::new(&serde_saphyr::from_str(&text).unwrap(), "{pod}").unwrap();
+            let got = tls_with(host, &listener, config);
+            let got = got.map(|tls| tls.map(|tls| tls.server_name.to_str().into_owned()));
+            assert_eq!(
+                got,
+                want.map(|name| name.map(str::to_owned)).map_err(str::to_owned),
+                "{protocol} {host}"
+            );
+        }
+    }
 
     #[test]
     fn a_cluster_that_has_grown_is_not_formed_a_second_time() {

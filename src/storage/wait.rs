@@ -20,9 +20,9 @@ pub enum Wait {
         /// Who was asked, and what each said.
         asked: Vec<(NodeId, String)>,
     },
-    /// Nobody leads, but enough controllers are there to elect one without us.
+    /// Nobody leads, but enough controllers are there, or may be, to elect one without us.
     LeaderExpected {
-        /// How many are there.
+        /// How many are there or may be.
         there: usize,
         /// How many it takes.
         majority: usize,
@@ -132,7 +132,7 @@ impl fmt::Display for Wait {
             Self::LeaderExpected { there, majority, asked } => {
                 write!(
                     f,
-                    "{there} other controllers are there, and {majority} can elect a leader without this node; want \
+                    "{there} other controllers are there or may be, and {majority} can elect a leader without this node; want \
                      its word on whether they hold records already"
                 )?;
                 listed(f, asked)?;

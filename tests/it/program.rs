@@ -375,3 +375,22 @@ fn a_pod_in_format_empty_disk_of_is_formatted_in_a_cluster_that_is_not_said_to_h
     let said = text(&output.stdout) + &text(&output.stderr);
     assert!(said.contains("[EmptyDiskLossAccepted]"), "{said}");
 }
+
+#[test]
+fn a_node_whose_certificate_failed_asks_nobody() {
+    let controller = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    controller.set_nonblocking(true).unwrap();
+    let port = controller.local_addr().unwrap().port();
+    let machine = Machine::new(&[]);
+    let listeners = format!(
+        "listeners:\n- {{name: CONTROLLER, port: {port}, for: [controllers], securityProtocol: SSL}}\n\
+         - {{name: CLIENT, port: 9092, for: [brokers, clients]}}\n"
+    );
+    machine.edit("kind: KafkaCluster\n", &format!("kind: KafkaCluster\n{listeners}"));
+    machine.edit("localCa", "mounted");
+    machine.edit("formed: false", "formed: true");
+    let want = "controller 1: not asked: listener CONTROLLER wants TLS, and the certificate is not usable";
+    ends(&machine.init(&[POD]), 1, &["[CertificateFileMissing]", "[EmptyDiskNoLeader]", want]);
+    let asked = controller.accept().map_err(|error| error.kind());
+    assert_eq!(asked.err(), Some(std::io::ErrorKind::WouldBlock));
+}
