@@ -169,3 +169,17 @@ fn listed(f: &mut fmt::Formatter<'_>, asked: &[(NodeId, String)]) -> fmt::Result
     }
     f.write_str(if asked.is_empty() { " (none was asked)" } else { ")" })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_its_leader_does_not_count_is_for_a_person() {
+        let leader = NodeId::try_from(2).unwrap();
+        assert!(!Wait::NotAVoter { leader, voters: vec![leader] }.may_pass());
+        assert!(!Wait::NobodyToAsk { formed: Formed::BySettings }.may_pass());
+        assert!(Wait::NoLeader { formed: Formed::BySettings, asked: vec![] }.may_pass());
+        assert!(Wait::NothingCommitted { leader, epoch: 1 }.may_pass());
+    }
+}

@@ -232,6 +232,27 @@ fn what_a_broker_would_stop_at_is_refused_and_a_controller_may_have_it() {
              partitions of topics only; want a sub-directory, for example <root>/data-1/kafka",
         )],
     );
+    // However many others come before it.
+    check(
+        |root, _| {
+            volume_root(root);
+            for name in ["a", "b", "c", "d", "e", "f"] {
+                fs::create_dir(root.join("data-1").join(name)).unwrap();
+            }
+        },
+        &[
+            (
+                "LogDirIsVolumeRoot",
+                "log directory <root>/data-1 holds lost+found, so it is the root of a file system, and a broker wants \
+                 partitions of topics only; want a sub-directory, for example <root>/data-1/kafka",
+            ),
+            (
+                "LogDirHasForeignEntries",
+                "log directory <root>/data-1 holds a, b, c, d, e and 1 more; a broker wants partitions of topics only, \
+                 named <topic>-<n>",
+            ),
+        ],
+    );
     check(
         |root, _| {
             fs::create_dir_all(root.join("data-0/metadata")).unwrap();
