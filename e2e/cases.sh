@@ -77,12 +77,12 @@ run_alone() {
     PASSED=yes
 }
 
-# Stops what the case has started. A case that did not come to its end leaves its folder there.
+# Stops what the case has started. A case that failed leaves its folder there; one that was interrupted does not.
 clean_up() {
     local code=$?
     trap - EXIT TERM
     stop_nodes
-    if [[ "$PASSED" == yes ]]; then
+    if [[ "$PASSED" == yes ]] || ((code == 143)); then
         rm -rf "$FOLDER"
     elif [[ -n "$FOLDER" ]]; then
         say "kept: $FOLDER"

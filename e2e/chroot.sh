@@ -21,6 +21,11 @@ main() {
         [[ -n "$output" ]] || die 1 "kraftlet $command printed nothing in an empty root"
         say "in an empty root, kraftlet $command: ${output%%$'\n'*}"
     done
+    env -i "$(command -v chroot)" "$ROOT" /kraftlet new-cluster --name empty --local /cluster >"$ROOT/cluster.yaml"
+    output="$(env -i POD_NAME=empty-0 "$(command -v chroot)" "$ROOT" /kraftlet init --settings /cluster.yaml)" \
+        || die 1 "kraftlet init does not run in an empty root"
+    [[ -e "$ROOT/cluster/pods/empty-0/data/meta.properties" ]] || die 1 "kraftlet init formatted nothing in an empty root"
+    say "in an empty root, kraftlet init: ${output%%$'\n'*}"
     say "release binary: $bytes bytes; goal: at most $LARGEST_BYTES"
     ((bytes <= LARGEST_BYTES)) || die 1 "the release binary has $bytes bytes; want at most $LARGEST_BYTES"
 }

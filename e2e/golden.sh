@@ -37,7 +37,7 @@ main() {
         fetch_kafka "$version"
         class_path="$(java_class_path "$version" FormatMany)"
         work="$WORK/$version"
-        "$REPO_DIR/target/debug/golden" "$action" "$version" "$class_path" "$work" "$REPO_DIR/tests/golden" || failed=1
+        "${CARGO_TARGET_DIR:-$REPO_DIR/target}/debug/golden" "$action" "$version" "$class_path" "$work" "$REPO_DIR/tests/golden" || failed=1
     done
     return "$failed"
 }

@@ -70,7 +70,7 @@ find_rust() {
         PATH="$HOME/.cargo/bin:$PATH"
     fi
     if command -v rustup >/dev/null; then
-        if ! rustup toolchain list | grep -q "^$RUST_RELEASE-"; then
+        if [[ $'\n'"$(rustup toolchain list)" != *$'\n'"$RUST_RELEASE-"* ]]; then
             say "installing Rust $RUST_RELEASE with rustup ..."
             try_thrice rustup toolchain install "$RUST_RELEASE" --profile minimal --component rustfmt --component clippy \
                 || die 1 "rustup could not install Rust $RUST_RELEASE"

@@ -119,7 +119,7 @@ main() {
     install_tools
     cd "$REPO_DIR"
     fetch_in_background
-    # Whatever ends the script, no download goes on without it.
+    # Whatever ends the script, no further download begins without it.
     trap 'kill "${TOOLS[@]}" 2>/dev/null || true' EXIT
     try_thrice cargo fetch --quiet --locked || die 1 "cargo could not fetch crates"
 

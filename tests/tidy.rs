@@ -117,10 +117,7 @@ fn a_module_uses_only_what_is_listed_above_it() {
             for path in crate_paths(line) {
                 let used = (1..=path.len()).rev().find_map(|length| places.get(&path[..length]));
                 let is_inside = |used: &Vec<usize>| used.starts_with(own) && source.path.ends_with("mod.rs");
-                if let Some(used) =
-                    used.filter(|used| *used >= own && !own.starts_with(used) && !is_inside(used))
-                {
-                    let _ = used;
+                if used.is_some_and(|used| used >= own && !own.starts_with(used) && !is_inside(used)) {
                     broken.push(format!("{}:{number}: {}", source.name(), line.trim()));
                 }
             }

@@ -4,6 +4,8 @@
 //! JSON schema that the settings' types give, and only a tree without departures goes on to serde. Only the keywords
 //! that our own types produce are understood; a test fails when a new type brings another.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value as Json;
 
 use crate::cluster::document::Node;
@@ -35,8 +37,9 @@ impl<'a> Walk<'a> {
         }
         match &node.value {
             Value::Mapping(entries) if allows(schema, "object") => {
-                for (index, (key, value)) in entries.iter().enumerate() {
-                    if entries.iter().take(index).any(|(earlier, _)| earlier.text == key.text) {
+                let mut seen = BTreeSet::new();
+                for (key, value) in entries {
+                    if !seen.insert(&key.text) {
                         self.say(key.place, format!("key `{}` stands here for the second time", key.text));
                         continue;
                     }
@@ -109,7 +112,12 @@ impl<'a> Walk<'a> {
 }
 
 fn is_null(node: &Node) -> bool {
-    matches!(&node.value, Value::Scalar { text, plain: true } if matches!(text.as_str(), "" | "~" | "null"))
+    matches!(&node.value, Value::Scalar { text, plain: true } if is_null_text(text))
+}
+
+/// YAML 1.2, core schema.
+fn is_null_text(text: &str) -> bool {
+    matches!(text, "" | "~" | "null" | "Null" | "NULL")
 }
 
 /// Whether a type of the schema is `kind`. An `anyOf` is an optional value of one of our own types.
@@ -136,7 +144,7 @@ fn scalar_fits(text: &str, plain: bool, schema: &Json) -> bool {
         let (minimum, maximum) = bounds(schema);
         number.is_some_and(|number| (minimum..=maximum).contains(&number))
     };
-    (allows(schema, "string") && !(plain && text.is_empty()))
+    (allows(schema, "string") && !(plain && is_null_text(text)))
         || (allows(schema, "integer") && whole())
         || (allows(schema, "boolean") && plain && matches!(text, "true" | "false"))
 }

@@ -66,10 +66,16 @@ fn identity(cluster: &Cluster, setting: &Setting<'_>) -> Result<Vec<Line>, Templ
         lines.push(derived("broker.rack", zone));
     }
     let mut voters = Vec::new();
+    let mut addresses = Vec::new();
     if let Some(listener) = cluster.controller_listener() {
         for peer in cluster.nodes(setting.namespace).iter().filter(|peer| peer.pool.roles.is_controller()) {
             let (host, port) = cluster.address(peer, listener)?;
             let address = host_port(&host, port);
+            if addresses.contains(&address) {
+                let template = listener.advertised_host.to_string();
+                return Err(TemplateError::SameAddress(template, address));
+            }
+            addresses.push(address.clone());
             voters.push(match cluster.quorum {
                 Quorum::Static => format!("{}@{address}", peer.node_id),
                 Quorum::Dynamic(_) => address,
@@ -86,7 +92,7 @@ fn identity(cluster: &Cluster, setting: &Setting<'_>) -> Result<Vec<Line>, Templ
 
 fn listeners(cluster: &Cluster, setting: &Setting<'_>) -> Result<Vec<Line>, TemplateError> {
     let node = setting.node;
-    let bind_host = cluster.render(&cluster.templates.bind_host, node)?;
+    let bind_host = cluster.bind_host(node)?;
     let mut bound = Vec::new();
     let mut advertised = Vec::new();
     for listener in cluster.listeners_of(node) {

@@ -1,11 +1,13 @@
 //! Reads the settings file and the files it names.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io;
 use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 
+use nix::fcntl::OFlag;
 use zeroize::Zeroizing;
 
 use crate::cluster::document::LARGEST_BYTES;
@@ -33,8 +35,9 @@ impl ReadError {
 pub fn read(path: &Path) -> Result<Bytes, ReadError> {
     let read = || {
         let mut bytes = Zeroizing::new(Vec::new());
-        let mut file = File::open(path)?;
-        // A folder opens like a file and only then refuses to be read; a pipe would never end.
+        // A folder opens like a file and only then refuses to be read; a pipe would not even open before somebody
+        // writes to it, were it not for O_NONBLOCK.
+        let mut file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
         if !file.metadata()?.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file"));
         }

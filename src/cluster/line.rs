@@ -38,7 +38,7 @@ impl Line {
 
     /// The line as it is in the file, without its line break.
     pub fn render(&self) -> String {
-        properties::render_line(&self.key, &self.value).trim_end_matches('\n').to_owned()
+        properties::render_line(&self.key, &self.value)
     }
 }
 

@@ -31,7 +31,13 @@ pub struct Listener {
 
 impl Listener {
     /// The listener, or all that is wrong with it: for each problem the key and a sentence.
-    pub fn new(listener: &settings::Listener, host: &str) -> Result<Self, Vec<(&'static str, String)>> {
+    ///
+    /// `host` is the settings' own; where that is no template it has been told, and a listener that needs it is
+    /// refused without a word.
+    pub fn new(
+        listener: &settings::Listener,
+        host: Option<&Template>,
+    ) -> Result<Self, Vec<(&'static str, String)>> {
         let mut wrong = Vec::new();
         let name = listener.name.to_uppercase();
         let well_named = name.starts_with(|c: char| c.is_ascii_uppercase())
@@ -73,7 +79,10 @@ impl Listener {
                 None
             }
         };
-        let advertised_host = template("advertisedHost", listener.advertised_host.as_deref().unwrap_or(host));
+        let advertised_host = match &listener.advertised_host {
+            Some(text) => template("advertisedHost", text),
+            None => host.cloned(),
+        };
         let port = listener.advertised_port.clone().unwrap_or_else(|| listener.port.to_string());
         let advertised_port = template("advertisedPort", &port);
         match (advertised_host, advertised_port) {
@@ -180,7 +189,7 @@ mod tests {
 
     fn listener(yaml: &str) -> Result<Listener, String> {
         let settings: settings::Listener = serde_saphyr::from_str(yaml).unwrap();
-        Listener::new(&settings, "{pod}").map_err(|wrong| {
+        Listener::new(&settings, Some(&"{pod}".parse().unwrap())).map_err(|wrong| {
             wrong.iter().map(|(key, message)| format!("{key}: {message}")).collect::<Vec<_>>().join("; ")
         })
     }

@@ -18,6 +18,7 @@ use crate::kafka::uuid::ClusterId;
 use crate::kafka::uuid::DirectoryId;
 use crate::kafka::version::KafkaVersion;
 use crate::kafka::version::MetadataVersion;
+use crate::pki::hostname::Host;
 use crate::pod::facts::PodFacts;
 use crate::pod::name::PodName;
 
@@ -56,6 +57,8 @@ pub enum Quorum {
 /// The templates of the settings that are not a listener's.
 #[derive(Debug, Clone)]
 pub struct Templates {
+    /// `host`
+    pub host: Template,
     /// `bindHost`
     pub bind_host: Template,
     /// `storage.logDirs`
@@ -175,14 +178,22 @@ impl Cluster {
         self.listeners.iter().filter(move |one| if one.is_for_controllers() { controller } else { broker })
     }
 
-    /// Name and port by which `node` is reached on `listener`.
+    /// Name and port by which `node` is reached on `listener`; an IPv6 address comes without brackets.
     pub fn address(&self, node: &Node, listener: &Listener) -> Result<(String, u16), TemplateError> {
         let scope = self.scope_of(node);
         let port = listener.advertised_port.render(&scope)?;
         let number = port.parse().ok().filter(|number: &u16| *number > 0);
         let number =
             number.ok_or_else(|| TemplateError::NotAPort(listener.advertised_port.to_string(), port))?;
-        Ok((listener.advertised_host.render(&scope)?, number))
+        Ok((host(&listener.advertised_host, &scope)?, number))
+    }
+
+    /// The address that `node` binds; empty for all addresses of the pod.
+    pub fn bind_host(&self, node: &Node) -> Result<String, TemplateError> {
+        let scope = self.scope_of(node);
+        let text = self.templates.bind_host.render(&scope)?;
+        let is_any = text.parse::<IpAddr>().is_ok_and(|address| address.is_unspecified());
+        if text.is_empty() || is_any { Ok(text) } else { host(&self.templates.bind_host, &scope) }
     }
 
     /// A template filled in for `node`.
@@ -214,4 +225,16 @@ impl Cluster {
             node_name: node.machine.as_deref(),
         }
     }
+}
+
+/// A template filled in with the name or address of somebody; brackets around an IPv6 address are taken off.
+fn host(template: &Template, scope: &Scope<'_>) -> Result<String, TemplateError> {
+    let text = template.render(scope)?;
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(&text);
+    let is_somebody = match bare.parse::<Host>() {
+        Ok(Host::Address(address)) => !address.is_unspecified(),
+        Ok(Host::Name(_)) => bare == text,
+        Err(_) => false,
+    };
+    if is_somebody { Ok(bare.to_owned()) } else { Err(TemplateError::NotAHost(template.to_string(), text)) }
 }

@@ -72,9 +72,7 @@ pub fn from_files<'a>(
             }
         };
         for (key, value) in pairs {
-            if let Some(instead) = protected::instead(&key) {
-                wrong.push(format!("{shown}: {}", protected::message(&key, instead)));
-            }
+            wrong.extend(protected::problem(&key).map(|problem| format!("{shown}: {problem}")));
             let line = Line::new(key, value, Origin::File(shown.clone()));
             if role == "all" {
                 of_all.push(line);
@@ -101,8 +99,8 @@ pub fn from_environment(environment: &BTreeMap<String, String>) -> Result<Vec<Li
             continue;
         }
         let key = name.to_lowercase().replace('_', ".").replace("...", "-").replace("..", "_");
-        match protected::instead(&key) {
-            Some(instead) => wrong.push(format!("{variable}: {}", protected::message(&key, instead))),
+        match protected::problem(&key) {
+            Some(problem) => wrong.push(format!("{variable}: {problem}")),
             None => lines.push(Line::new(key, value, Origin::Environment(variable.clone()))),
         }
     }

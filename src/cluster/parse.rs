@@ -146,6 +146,32 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_for_nothing_is_said_in_the_settings_own_words() {
+        let yaml = format!("{HEAD}{POOL}").replace("name: kafka", "name: ~");
+        assert_eq!(problems(&yaml), ["3:7 `name` is empty; want a text"]);
+        let bad_host = format!("{HEAD}{POOL}host: '{{pod'\n");
+        assert_eq!(problems(&bad_host), [r#"8:1 template "{pod": '{' is never closed"#], "told once");
+    }
+
+    #[test]
+    fn a_host_is_somebodys_name_or_address() {
+        let address = |host: &str| {
+            let yaml = format!("{HEAD}{POOL}host: {host:?}\n");
+            let cluster = parse("f", yaml.as_bytes()).unwrap();
+            let nodes = cluster.nodes(None);
+            cluster
+                .address(&nodes[0], cluster.controller_listener().unwrap())
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(address("10.0.0.{nodeId+1}").unwrap(), ("10.0.0.1".to_owned(), 9093));
+        assert_eq!(address("[fd00::{nodeId+1}]").unwrap().0, "fd00::1");
+        for odd in ["", "a,b", "foo bar", "a@b", "/etc", "x:9", "::", "0.0.0.0", "[kafka]", "b\u{fc}cher"] {
+            let error = address(odd).unwrap_err();
+            assert!(error.contains("want a DNS name, or an IP address"), "{odd:?}: {error}");
+        }
+    }
+
+    #[test]
     fn listeners_must_serve_controllers_and_brokers_once_each() {
         let listeners = "listeners:\n- {name: A, port: 9092, for: [clients]}\n- {name: a, port: 9092, for: [clients], certificate: web}\n";
         assert_eq!(

@@ -36,6 +36,9 @@ pub enum ProcessRoles {
 /// Node ids that belong to a pool when the settings do not say how many: KubeDB keeps controllers 1000 apart too.
 const DEFAULT_RANGE: u32 = 1000;
 
+/// Ten times the largest Kafka clusters that are spoken of; a slip of the keyboard is not worth gigabytes of voters.
+const MOST_REPLICAS: u32 = 10_000;
+
 impl ProcessRoles {
     /// From a pool's list; `None` when it is empty or says a role twice.
     pub fn new(roles: &[settings::Role]) -> Option<Self> {
@@ -91,6 +94,10 @@ impl Pool {
         }
         if pool.replicas == 0 {
             wrong.push(("replicas", format!("pool {name} has no replicas; want at least 1")));
+        }
+        if pool.replicas > MOST_REPLICAS {
+            let message = format!("pool {name} has {} replicas; want at most {MOST_REPLICAS}", pool.replicas);
+            wrong.push(("replicas", message));
         }
         let first = pool.node_ids.first;
         let last = pool.node_ids.last.map_or(u64::from(first) + u64::from(DEFAULT_RANGE) - 1, u64::from);
@@ -181,6 +188,10 @@ mod tests {
         check(
             "{statefulSet: k, roles: [broker], replicas: 1, nodeIds: {first: 4294967295}}",
             "nodeIds: pool k: node ids end at 4294968294; Kafka's end at 2147483647",
+        );
+        check(
+            "{statefulSet: k, roles: [broker], replicas: 2147483647, nodeIds: {last: 2147483647}}",
+            "replicas: pool k has 2147483647 replicas; want at most 10000",
         );
         check(
             "{statefulSet: K, roles: [broker, broker], replicas: 0}",

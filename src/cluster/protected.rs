@@ -4,8 +4,22 @@
 //! its disk, or a listener without the certificate that is watched, is a fault that shows much later. Whoever sets
 //! one is told where the value comes from instead.
 
+/// Why a person cannot set a key, or `None`.
+pub fn problem(key: &str) -> Option<String> {
+    if key.is_empty() || key.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Some(format!("{key:?} is no key; want one without blanks"));
+    }
+    if let Some(instead) = instead(key) {
+        return Some(format!("`{key}` cannot be set here; its value comes from {instead}"));
+    }
+    // AbstractConfig.resolveConfigVariables instantiates providers before it resolves anything.
+    (key.starts_with("config.providers.") && is_secret(key)).then(|| {
+        format!("`{key}` cannot be kept out of server.properties: Kafka reads it before any config provider")
+    })
+}
+
 /// Where the value of an owned key comes from; `None` when the key is free.
-pub fn instead(key: &str) -> Option<&'static str> {
+fn instead(key: &str) -> Option<&'static str> {
     let whole = match key {
         "process.roles" => "`pools[].roles`",
         "node.id" | "broker.id" => "`pools[].nodeIds` and the pod's ordinal",
@@ -52,11 +66,6 @@ pub fn instead(key: &str) -> Option<&'static str> {
     }
 }
 
-/// The sentence for somebody who has set an owned key.
-pub fn message(key: &str, instead: &str) -> String {
-    format!("`{key}` cannot be set here; its value comes from {instead}")
-}
-
 /// Whether the value of a key is a secret (the keys of type PASSWORD in Kafka's ConfigDefs, and by their names those
 /// of plug-ins that Kafka does not know).
 pub fn is_secret(key: &str) -> bool {
@@ -65,6 +74,7 @@ pub fn is_secret(key: &str) -> bool {
         || key.ends_with("sasl.jaas.config")
         || key.ends_with("master.key")
         || key.ends_with("private.key")
+        || key.ends_with("token")
 }
 
 #[cfg(test)]
@@ -78,16 +88,19 @@ mod tests {
         {
             assert!(instead(key).is_some(), "{key}");
         }
+        for key in ["", " node.id", "a b", "config.providers.vault.param.password"] {
+            assert!(problem(key).is_some(), "{key}");
+        }
         for key in [
             "num.partitions",
             "ssl.cipher.suites",
             "listener.name.client.ssl.cipher.suites",
             "listener.name.",
         ] {
-            assert_eq!(instead(key), None, "{key}");
+            assert_eq!(problem(key), None, "{key}");
         }
         assert_eq!(
-            message("node.id", instead("node.id").unwrap()),
+            problem("node.id").unwrap(),
             "`node.id` cannot be set here; its value comes from `pools[].nodeIds` and the pod's ordinal"
         );
     }

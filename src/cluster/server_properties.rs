@@ -42,7 +42,7 @@ fn take_secrets(lines: &mut BTreeMap<String, Line>, run_folder: &Path) -> Vec<Li
     let mut secrets = Vec::new();
     for line in lines.values_mut() {
         let has_no_secret =
-            line.value.is_empty() || is_reference(&line.value) || names_a_module_only(&line.value);
+            line.value.is_empty() || has_reference(&line.value) || names_a_module_only(&line.value);
         if !protected::is_secret(&line.key) || has_no_secret {
             continue;
         }
@@ -66,9 +66,13 @@ fn take_secrets(lines: &mut BTreeMap<String, Line>, run_folder: &Path) -> Vec<Li
     secrets
 }
 
-/// A value that somebody's own config provider fills in.
-fn is_reference(value: &str) -> bool {
-    value.starts_with("${") && value.ends_with('}')
+/// A value that somebody's own config provider fills in, whole or in part, as in
+/// `… password="${file:/etc/credentials:password}";`. It stays where it is: Kafka resolves once, so a reference in our
+/// file would be taken for the password itself (ConfigTransformer).
+fn has_reference(value: &str) -> bool {
+    value
+        .split_once("${")
+        .is_some_and(|(_, rest)| rest.split_once('}').is_some_and(|(inside, _)| inside.contains(':')))
 }
 
 /// A JAAS line such as `ScramLoginModule required;` that gives no option.
@@ -118,12 +122,18 @@ mod tests {
             vec![
                 Line::new("plain.sasl.jaas.config", jaas, Origin::Environment("KAFKA_X".to_owned())),
                 Line::new("own.password", "${vault:db:password}", Origin::Settings("all")),
+                Line::new(
+                    "b.sasl.jaas.config",
+                    "X required password=\"${vault:db:b}\";",
+                    Origin::Settings("all"),
+                ),
                 Line::new("config.providers", "vault", Origin::Settings("all")),
             ],
         );
         assert_eq!(
             render("c", &result.lines),
             "# c\n\
+             b.sasl.jaas.config=X required password=\"${vault:db:b}\";\n\
              config.providers=vault,kraftlet\n\
              config.providers.kraftlet.class=org.apache.kafka.common.config.provider.FileConfigProvider\n\
              config.providers.kraftlet.param.allowed.paths=/run/kraftlet/secrets.properties\n\

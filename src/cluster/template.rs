@@ -50,6 +50,14 @@ pub enum TemplateError {
     /// `{podIp}` or `{nodeName}` where it is not known: of a peer, or without the downward API.
     #[error("template {0:?} needs {1}, which is known of this pod only, and only where the pod is told")]
     NotKnown(String, &'static str),
+    /// A name that nobody can dial.
+    #[error("template {0:?} gives {1:?}; want a DNS name, or an IP address that is somebody's")]
+    NotAHost(String, String),
+    /// Two nodes that cannot be told apart.
+    #[error(
+        "template {0:?} gives two nodes the same address {1}; want one for each, with {{pod}}, {{ordinal}} or {{nodeId}}"
+    )]
+    SameAddress(String, String),
     /// A port that is none.
     #[error("template {0:?} gives {1:?}; want a port, 1 to 65535")]
     NotAPort(String, String),
@@ -83,6 +91,13 @@ enum Factor {
     Number(i64),
     Ordinal,
     NodeId,
+}
+
+impl TemplateError {
+    /// The word for logs, Events and metrics.
+    pub fn reason(&self) -> &'static str {
+        "TemplateUnusable"
+    }
 }
 
 impl Template {
@@ -150,6 +165,9 @@ fn expression(text: &str) -> Result<Part, String> {
     };
     if let Some(word) = word {
         return Ok(Part::Word(word));
+    }
+    if text.trim().is_empty() {
+        return Err("nothing stands in braces".to_owned());
     }
     // A difference is a sum with a negative term, so "a-b" is read as "a+-1*b".
     let signed = text.replace('-', "+-");
@@ -247,6 +265,7 @@ mod tests {
             assert_eq!(error.to_string(), want);
         };
         check("{pod", r#"template "{pod": '{' is never closed"#);
+        check("a{}b", r#"template "a{}b": nothing stands in braces"#);
         check("pod}", r#"template "pod}": '}' closes nothing"#);
         check(
             "{hostname}",

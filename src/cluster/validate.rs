@@ -38,9 +38,10 @@ pub fn validate(settings: Settings) -> Result<Cluster, Vec<Wrong>> {
     let cluster_id = check.parsed::<ClusterId>(&["clusterId"], &settings.cluster_id);
     let versions = check.versions();
     let pools = check.pools();
-    let listeners = check.listeners();
+    let host = check.template(&["host"], &settings.host);
+    let listeners = check.listeners(host.as_ref());
     let quorum = check.quorum(&pools, versions.map(|(kafka, _)| kafka));
-    let templates = check.templates();
+    let templates = check.templates(host);
     check.names();
     let certificates = check.certificates();
     check.users(versions.map(|(_, metadata)| metadata));
@@ -139,11 +140,11 @@ impl Check<'_> {
         pools
     }
 
-    fn listeners(&mut self) -> Vec<Listener> {
+    fn listeners(&mut self, host: Option<&Template>) -> Vec<Listener> {
         let mut listeners: Vec<Listener> = Vec::new();
         for (index, settings) in self.settings.listeners.iter().enumerate() {
             let index = index.to_string();
-            match Listener::new(settings, &self.settings.host) {
+            match Listener::new(settings, host) {
                 Err(wrong) => {
                     for (key, message) in wrong {
                         self.say(&["listeners", &index, key], message);
@@ -221,7 +222,8 @@ impl Check<'_> {
                 );
             }
         }
-        if initial.is_empty() && controllers.len() > 1 {
+        // Once it has formed, nobody begins as a voter any more: whoever comes is an observer until it is added.
+        if initial.is_empty() && controllers.len() > 1 && !self.settings.formed {
             let message = format!(
                 "{} controllers form a dynamic quorum; want `initialControllers` with a directory id for each \
                  (`kraftlet new-cluster --quorum dynamic` prints them)",
@@ -236,10 +238,9 @@ impl Check<'_> {
         self.parsed(path, text)
     }
 
-    fn templates(&mut self) -> Option<Templates> {
+    fn templates(&mut self, host: Option<Template>) -> Option<Templates> {
         let settings = self.settings;
         let storage = &settings.storage;
-        self.template(&["host"], &settings.host);
         let bind_host = self.template(&["bindHost"], &settings.bind_host);
         let run_folder = self.folder(&["runFolder"], &settings.run_folder);
         let metadata_log_dir = match &storage.metadata_log_dir {
@@ -258,6 +259,7 @@ impl Check<'_> {
             log_dirs.push(self.folder(&["storage", "logDirs", &index], text)?);
         }
         Some(Templates {
+            host: host?,
             bind_host: bind_host?,
             log_dirs,
             metadata_log_dir: metadata_log_dir?,
@@ -379,8 +381,8 @@ impl Check<'_> {
             ("combined", &properties.combined),
         ] {
             for key in lines.keys() {
-                if let Some(instead) = protected::instead(key) {
-                    self.say(&["properties", role, key], protected::message(key, instead));
+                if let Some(problem) = protected::problem(key) {
+                    self.say(&["properties", role, key], problem);
                 }
             }
         }

@@ -77,8 +77,19 @@ pub fn main() -> ExitCode {
         Ok((text, failure)) => (text, failure),
         Err(failure) => (String::new(), Some(failure)),
     };
-    // A closed pipe (`kraftlet schema | head`) is no failure of ours.
-    let _ = anstream::stdout().write_all(text.as_bytes());
+    let mut stdout = anstream::stdout();
+    let failure = match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        // A closed pipe (`kraftlet schema | head`) is no failure of ours.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            let lost = Failure::new(
+                Exit::Again,
+                "OutputFailed",
+                format!("cannot write to standard output: {error}"),
+            );
+            Some(failure.map_or(lost, |failure| failure))
+        }
+        _ => failure,
+    };
     match failure {
         None => ExitCode::SUCCESS,
         Some(failure) => {

@@ -22,6 +22,7 @@ use crate::commands::inputs::InputArgs;
 use crate::commands::inputs::Inputs;
 use crate::commands::storage;
 use crate::kafka::properties;
+use crate::storage::controller;
 
 /// Print every line of server.properties with its origin, what would change, and what would be done to the disks.
 #[derive(Debug, Args)]
@@ -108,9 +109,11 @@ fn disks(inputs: &Inputs) -> Result<Vec<String>, Failure> {
     let wanted = storage::wanted(inputs)?;
     let found = storage::look(&wanted);
     let plan = storage::plan_unasked(&wanted, &found)?;
+    let unasked = "note: init asks the other controllers first, and may wait; they have not been asked here";
     let mut lines: Vec<String> = plan.directories.iter().map(ToString::to_string).collect();
     lines.extend(plan.steps.iter().map(|step| format!("  {step}")));
     lines.extend(plan.notes.iter().map(|note| format!("note: {note}")));
+    lines.extend(controller::needs_asking(&found, &wanted).then(|| unasked.to_owned()));
     Ok(lines)
 }
 

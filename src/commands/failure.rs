@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::cluster::template::TemplateError;
 
-/// The exit codes of every command but `status` and `doctor`.
+/// The exit codes, the same for every command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     /// It may pass if it is tried again: 1.

@@ -67,12 +67,23 @@ pub struct Inputs {
 /// Reads everything and works out the properties; touches nothing.
 pub fn read(args: &InputArgs) -> Result<Inputs, Failure> {
     let cluster = read_cluster(&args.settings)?;
-    let mut environment = pod_io::environment();
+    let (mut environment, unreadable) = pod_io::environment();
+    if let Some(variable) =
+        unreadable.iter().find(|name| name.starts_with("KAFKA_") || name.starts_with("POD_"))
+    {
+        let message = format!("{variable} is not UTF-8");
+        return Err(Failure::new(Exit::Usage, "EnvironmentUnusable", message));
+    }
+    let mut files = pod_io::downward_api(&args.pod_info)
+        .map_err(|error| Failure::of(Exit::Usage, "PodFactsUnusable", &error))?;
     if let Some(name) = &args.pod_name {
+        // What this pod is told of itself is not said of the one that is asked about; they share the namespace.
+        files.retain(|file, _| file == "namespace");
+        for variable in ["POD_IP", "POD_ZONE", "NODE_NAME"] {
+            environment.remove(variable);
+        }
         environment.insert("POD_NAME".to_owned(), name.clone());
     }
-    let files = pod_io::downward_api(&args.pod_info)
-        .map_err(|error| Failure::of(Exit::Usage, "PodFactsUnusable", &error))?;
     let facts = facts::parse(&environment, &args.pod_info.display().to_string(), &files)
         .map_err(|error| Failure::new(Exit::Usage, error.reason(), error))?;
     let namespace = facts.namespace.clone();

@@ -10,12 +10,19 @@ use std::path::Path;
 /// longer file is not what we were promised, and its rest is not read.
 const LONGEST_FACT_BYTES: u64 = 4096;
 
-/// The process's environment. A variable that is not UTF-8 is read with replacement characters: it can be named in
-/// a message, and no key or value of ours would survive such bytes anyway.
-pub fn environment() -> BTreeMap<String, String> {
-    std::env::vars_os()
-        .map(|(key, value)| (key.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
-        .collect()
+/// The variables of the process's environment that are UTF-8, and the names of those that are not.
+pub fn environment() -> (BTreeMap<String, String>, Vec<String>) {
+    let mut read = BTreeMap::new();
+    let mut unreadable = Vec::new();
+    for (key, value) in std::env::vars_os() {
+        match (key.to_str(), value.to_str()) {
+            (Some(key), Some(value)) => {
+                read.insert(key.to_owned(), value.to_owned());
+            }
+            _ => unreadable.push(key.to_string_lossy().into_owned()),
+        }
+    }
+    (read, unreadable)
 }
 
 /// The facts in `folder`, by file name; a folder or file that is not there gives nothing.

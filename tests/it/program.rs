@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
@@ -287,6 +288,85 @@ fn explain_writes_nothing_and_shows_what_would_change() {
         (line["origin"].as_str(), line["from"].as_str()),
         (Some("env"), Some("env KAFKA_NUM_PARTITIONS"))
     );
+}
+
+#[test]
+fn the_folder_of_the_downward_api_says_who_the_pod_is() {
+    let machine = Machine::new(&["--mode", "dedicated"]);
+    fs::create_dir(machine.path("podinfo")).unwrap();
+    for (name, value) in [("name", "demo-broker-2\n"), ("namespace", "prod"), ("zone", "eu-1a")] {
+        fs::write(machine.path("podinfo").join(name), value).unwrap();
+    }
+    machine.edit("host: \"{pod}.{name}.localhost\"", "host: \"{pod}.{namespace}.example.com\"");
+    ends(&machine.run(&["init", "--pod-info", "podinfo"], &[]), 0, &[]);
+    let written = text(&machine.files("pods")[&machine.path("pods/demo-broker-2/run/server.properties")]);
+    for want in [
+        "node.id=2\n",
+        "process.roles=broker\n",
+        "broker.rack=eu-1a\n",
+        "demo-broker-2.prod.example.com:9092",
+    ] {
+        assert!(written.contains(want), "want {want:?} in\n{written}");
+    }
+    let other = [("POD_NAME", "demo-broker-1")];
+    let want = "POD_NAME is \"demo-broker-1\", and podinfo/name says \"demo-broker-2\"";
+    ends(&machine.run(&["init", "--pod-info", "podinfo"], &other), 64, &[want]);
+}
+
+#[test]
+fn a_certificate_that_is_not_mounted_yet_may_come() {
+    let machine = Machine::new(&["--replicas", "1"]);
+    machine.edit("localCa", "mounted");
+    let want = ["tls.crt is missing", "tls.key is missing", "ca.crt is missing", "[CertificateFileMissing]"];
+    ends(&machine.init(&[POD]), 1, &want);
+    assert!(!machine.path("pods").exists());
+}
+
+#[test]
+fn two_voters_with_one_address_are_refused() {
+    let machine = Machine::new(&[]);
+    machine.edit("host: \"{pod}.{name}.localhost\"", "host: kafka.example.com");
+    ends(&machine.init(&[POD]), 64, &["gives two nodes the same address kafka.example.com:9093"]);
+}
+
+#[test]
+fn what_is_no_text_or_no_file_is_refused_at_once() {
+    let machine = Machine::new(&["--replicas", "1"]);
+    fs::create_dir(machine.path("properties")).unwrap();
+    let pipe = machine.path("properties/all.properties");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    ends(&machine.init(&[POD]), 64, &["all.properties", "not a file"]);
+    fs::remove_file(&pipe).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kraftlet"));
+    command
+        .arg("init")
+        .env_clear()
+        .env("POD_NAME", "demo-0")
+        .env("KRAFTLET_SETTINGS", machine.path("cluster.yaml"));
+    command.env("KAFKA_A", std::ffi::OsStr::from_bytes(b"a\xff"));
+    ends(&command.output().unwrap(), 64, &["KAFKA_A is not UTF-8"]);
+    ends(&machine.init(&[POD, ("KAFKA_", "x")]), 64, &["KAFKA_: \"\" is no key"]);
+}
+
+#[test]
+fn words_that_nobody_could_read_are_a_failure() {
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kraftlet"));
+    let output = command.arg("new-cluster").stdout(full).output().unwrap();
+    ends(&output, 1, &["cannot write to standard output", "[OutputFailed]"]);
+}
+
+#[test]
+fn explain_for_another_pod_does_not_take_this_pods_facts_for_its() {
+    let machine = Machine::new(&[]);
+    machine.edit("runFolder:", "properties: {all: {a: b}}\nrunFolder:");
+    let here = [POD, ("POD_IP", "10.0.0.1"), ("POD_ZONE", "eu-1a"), ("NODE_NAME", "worker-1")];
+    let explain = |pod: &str| {
+        text(&machine.run(&["explain", "--pod-name", pod, "--pod-info", "/nowhere"], &here).stdout)
+    };
+    let other = explain("demo-1");
+    assert!(other.contains("demo-1: node 1") && !other.contains("eu-1a"), "{other}");
+    assert!(other.contains("note: init asks the other controllers first"), "{other}");
 }
 
 #[test]
