@@ -292,7 +292,8 @@ mod tests {
         ] {
             let text =
                 format!("{{name: CONTROLLER, port: 9093, for: [controllers], securityProtocol: {protocol}}}");
-            let listener = Listener::new(&serde_saphyr::from_str(&text).unwrap(), "{pod}").unwrap();
+            let settings = serde_saphyr::from_str(&text).unwrap();
+            let listener = Listener::new(&settings, Some(&"{pod}".parse().unwrap())).unwrap();
             let got = tls_with(host, &listener, config);
             let got = got.map(|tls| tls.map(|tls| tls.server_name.to_str().into_owned()));
             assert_eq!(
