@@ -10,6 +10,7 @@ use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 
 use crate::cluster::derived;
+use crate::cluster::listener::Listener;
 use crate::cluster::model::Node;
 use crate::cluster::model::Quorum;
 use crate::commands::failure::Exit;
@@ -51,13 +52,16 @@ pub fn wanted(inputs: &Inputs) -> Result<Wanted, Failure> {
         None => log_dirs.first().cloned().unwrap_or_default(),
     };
     let pod = node.pod.to_string();
-    let state = if !cluster.settings.formed {
-        wanted::Cluster::NeverFormed
-    } else if cluster.settings.storage.format_empty_disk_of.contains(&pod) {
+    // The person's word first: `formed: false` does not keep a node from waiting where others are there already.
+    let state = if cluster.settings.storage.format_empty_disk_of.contains(&pod) {
         wanted::Cluster::FormedAndLossAccepted
-    } else {
+    } else if cluster.settings.formed {
         wanted::Cluster::Formed
+    } else {
+        wanted::Cluster::NeverFormed
     };
+    let others =
+        if other_controllers(inputs).is_empty() { wanted::Others::Nobody } else { wanted::Others::There };
     Ok(Wanted {
         node_id: node.node_id,
         cluster_id: cluster.cluster_id.clone(),
@@ -66,7 +70,8 @@ pub fn wanted(inputs: &Inputs) -> Result<Wanted, Failure> {
         records: records(inputs)?,
         log_dirs,
         metadata_log_dir,
-        quorum: quorum(inputs)?,
+        quorum: quorum(inputs, state, others)?,
+        others,
         cluster: state,
     })
 }
@@ -132,7 +137,18 @@ fn records(inputs: &Inputs) -> Result<Vec<MetadataRecord>, Failure> {
     Ok(records)
 }
 
-fn quorum(inputs: &Inputs) -> Result<wanted::Quorum, Failure> {
+fn other_controllers(inputs: &Inputs) -> Vec<Node> {
+    let Inputs { cluster, node, facts, .. } = inputs;
+    let mut others = cluster.nodes(facts.namespace.as_deref());
+    others.retain(|peer| peer.node_id != node.node_id && peer.pool.roles.is_controller());
+    others
+}
+
+fn quorum(
+    inputs: &Inputs,
+    state: wanted::Cluster,
+    others: wanted::Others,
+) -> Result<wanted::Quorum, Failure> {
     let Inputs { cluster, node, facts, .. } = inputs;
     let initial = match &cluster.quorum {
         Quorum::Static => return Ok(wanted::Quorum::Static),
@@ -140,10 +156,12 @@ fn quorum(inputs: &Inputs) -> Result<wanted::Quorum, Failure> {
     };
     let Some(listener) = cluster.controller_listener() else { return Ok(wanted::Quorum::Static) };
     if initial.is_empty() {
+        if !node.pool.roles.is_controller() || !is_first_controller(state, others) {
+            return Ok(wanted::Quorum::Dynamic(InitialVoters::Unknown));
+        }
         let (host, port) = cluster.address(node, listener)?;
         let alone = InitialVoters::Standalone { listener_name: listener.name.clone(), host, port };
-        let voters = if node.pool.roles.is_controller() { alone } else { InitialVoters::Unknown };
-        return Ok(wanted::Quorum::Dynamic(voters));
+        return Ok(wanted::Quorum::Dynamic(alone));
     }
     let mut voters = Vec::new();
     for peer in cluster.nodes(facts.namespace.as_deref()) {
@@ -161,18 +179,29 @@ fn quorum(inputs: &Inputs) -> Result<wanted::Quorum, Failure> {
     Ok(wanted::Quorum::Dynamic(InitialVoters::Voters(voters)))
 }
 
+/// Whether a controller without a list of initial voters is the one that forms the cluster. One that was formed by a
+/// single controller may have grown since, and another controller by itself would be a second cluster.
+fn is_first_controller(state: wanted::Cluster, others: wanted::Others) -> bool {
+    state == wanted::Cluster::NeverFormed || others == wanted::Others::Nobody
+}
+
 /// What the other controllers say of the quorum, each asked at the same time.
 fn ask(inputs: &Inputs, tls: Option<&Arc<ClientConfig>>) -> Result<Vec<Answer>, Failure> {
-    let Inputs { cluster, node, facts, .. } = inputs;
+    let cluster = &inputs.cluster;
     let Some(listener) = cluster.controller_listener() else { return Ok(Vec::new()) };
-    let mut others = cluster.nodes(facts.namespace.as_deref());
-    others.retain(|peer| peer.node_id != node.node_id && peer.pool.roles.is_controller());
+    let others = other_controllers(inputs);
     if listener.security_protocol.has_sasl() {
         // Nobody is reached without a login. A young cluster forms all the same, and an empty disk of one that has
         // formed waits for a person, who reads this.
         let cannot = || format!("listener {} wants a login, which init does not have", listener.name);
         let answer = |peer: &Node| Answer { from: peer.node_id, said: Err(NoAnswer::NobodyThere(cannot())) };
         return Ok(others.iter().map(answer).collect());
+    }
+    let mut questions = Vec::new();
+    for peer in others {
+        let (host, port) = cluster.address(&peer, listener)?;
+        let tls = tls_with(&host, listener, tls);
+        questions.push((peer.node_id, derived::host_port(&host, port), tls));
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -181,22 +210,16 @@ fn ask(inputs: &Inputs, tls: Option<&Arc<ClientConfig>>) -> Result<Vec<Answer>, 
     let answers = runtime.block_on(async {
         let deadline = tokio::time::Instant::now() + ASK_WITHIN;
         let mut asked = tokio::task::JoinSet::new();
-        for peer in others {
-            let Ok((host, port)) = cluster.address(&peer, listener) else { continue };
-            let tls = match tls.filter(|_| listener.security_protocol.has_tls()) {
-                Some(config) => {
-                    server_name(&host).map(|server_name| Tls { config: Arc::clone(config), server_name })
-                }
-                None => None,
-            };
+        for (from, address, tls) in questions {
             asked.spawn(async move {
-                let address = derived::host_port(&host, port);
-                let said = kafka_io::describe_quorum(&address, tls.as_ref(), deadline).await;
-                let no_answer = |error: AskError| match error.nobody_there() {
-                    true => NoAnswer::NobodyThere(chain(&error)),
-                    false => NoAnswer::NoLeader(chain(&error)),
+                let said = match tls {
+                    Ok(tls) => {
+                        let said = kafka_io::describe_quorum(&address, tls.as_ref(), deadline).await;
+                        said.map_err(|error| no_answer(&error))
+                    }
+                    Err(why) => Err(NoAnswer::NoLeader(why)),
                 };
-                Answer { from: peer.node_id, said: said.map_err(no_answer) }
+                Answer { from, said }
             });
         }
         asked.join_all().await
@@ -206,9 +229,94 @@ fn ask(inputs: &Inputs, tls: Option<&Arc<ClientConfig>>) -> Result<Vec<Answer>, 
     Ok(answers)
 }
 
+/// How to speak TLS with `host`, `None` where the listener is plaintext, or why it cannot be spoken: a TLS port is never
+/// asked in plaintext, and whoever is not asked may be there.
+fn tls_with(
+    host: &str,
+    listener: &Listener,
+    config: Option<&Arc<ClientConfig>>,
+) -> Result<Option<Tls>, String> {
+    if !listener.security_protocol.has_tls() {
+        return Ok(None);
+    }
+    let name = &listener.name;
+    let config = config
+        .ok_or_else(|| format!("not asked: listener {name} wants TLS, and the certificate is not usable"))?;
+    let server_name = server_name(host).ok_or_else(|| {
+        format!("not asked: listener {name} wants TLS, and no certificate can name {host:?}")
+    })?;
+    Ok(Some(Tls { config: Arc::clone(config), server_name }))
+}
+
+fn no_answer(error: &AskError) -> NoAnswer {
+    if error.nobody_there() { NoAnswer::NobodyThere(chain(error)) } else { NoAnswer::NoLeader(chain(error)) }
+}
+
 fn server_name(host: &str) -> Option<ServerName<'static>> {
     match host.parse::<IpAddr>() {
         Ok(address) => Some(ServerName::IpAddress(address.into())),
         Err(_) => ServerName::try_from(host.to_owned()).ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_with_tls_is_never_asked_in_plaintext() {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_no_client_auth();
+        let config = Arc::new(config);
+        for (protocol, host, config, want) in [
+            ("PLAINTEXT", "kafka-1.kafka", None, Ok(None)),
+            ("PLAINTEXT", "kafka 1", Some(&config), Ok(None)),
+            ("SSL", "kafka-1.kafka", Some(&config), Ok(Some("kafka-1.kafka"))),
+            ("SSL", "2001:db8::1", Some(&config), Ok(Some("2001:db8::1"))),
+            (
+                "SSL",
+                "kafka-1.kafka",
+                None,
+                Err("not asked: listener CONTROLLER wants TLS, and the certificate is not usable"),
+            ),
+            (
+                "SSL",
+                "kafka 1",
+                Some(&config),
+                Err("not asked: listener CONTROLLER wants TLS, and no certificate can name \"kafka 1\""),
+            ),
+        ] {
+            let text =
+                format!("{{name: CONTROLLER, port: 9093, for: [controllers], securityProtocol: {protocol}}}");
+            let settings = serde_saphyr::from_str(&text).unwrap();
+            let listener = Listener::new(&settings, Some(&"{pod}".parse().unwrap())).unwrap();
+            let got = tls_with(host, &listener, config);
+            let got = got.map(|tls| tls.map(|tls| tls.server_name.to_str().into_owned()));
+            assert_eq!(
+                got,
+                want.map(|name| name.map(str::to_owned)).map_err(str::to_owned),
+                "{protocol} {host}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_cluster_that_has_grown_is_not_formed_a_second_time() {
+        use wanted::Cluster::*;
+        use wanted::Others::*;
+        for (state, others, want) in [
+            (NeverFormed, Nobody, true),
+            (NeverFormed, There, true),
+            (Formed, Nobody, true),
+            (Formed, There, false),
+            (FormedAndLossAccepted, Nobody, true),
+            (FormedAndLossAccepted, There, false),
+        ] {
+            assert_eq!(is_first_controller(state, others), want, "{state:?} {others:?}");
+        }
     }
 }

@@ -5,6 +5,7 @@
 //! of a cluster where nobody is.
 
 use std::io;
+use std::net::Ipv4Addr;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -69,6 +70,12 @@ pub enum AskError {
         /// What the resolver says.
         #[source]
         source: io::Error,
+    },
+    /// No word from the resolver before the deadline.
+    #[error("the resolver does not answer in time for {address}")]
+    ResolverTimedOut {
+        /// Where we asked.
+        address: String,
     },
     /// Nothing listens there, or there is no way there.
     #[error("nobody listens at {address}")]
@@ -169,7 +176,7 @@ impl AskError {
         match self {
             Self::InvalidAddress { .. } => "InvalidAddress",
             Self::NoSuchName { .. } => "PeerNameUnknown",
-            Self::Resolver { .. } => "ResolverFailed",
+            Self::Resolver { .. } | Self::ResolverTimedOut { .. } => "ResolverFailed",
             Self::NobodyListens { .. } | Self::ConnectTimedOut { .. } => "PeerUnreachable",
             Self::Connect { .. } => "ConnectFailed",
             Self::Tls { .. } | Self::WantsTls { .. } => "PeerRefusesTls",
@@ -179,13 +186,21 @@ impl AskError {
         }
     }
 
-    /// Whether it is certain that no Kafka was reached: no such name, no listener, no way there, no connection in
-    /// time. Everything else means that somebody is there, or that this node cannot tell.
+    /// Whether it is certain that no Kafka was reached: no such name, no listener, no way there. Everything else
+    /// means that somebody is there, or that this node cannot tell.
+    ///
+    /// Silence is not certain: a partition or a NetworkPolicy drops packets to a controller that runs. A young cluster
+    /// does not hang on that. On Kubernetes the headless name of a pod that does not exist does not resolve, and a pod
+    /// that exists refuses a port on which nothing listens. Elsewhere packets to a machine that is off are lost, but
+    /// once it is up it refuses too. Where a majority stays silent beyond that, no quorum could form over such a
+    /// network either, so waiting costs nothing.
     pub fn nobody_there(&self) -> bool {
         match self {
-            Self::NoSuchName { .. } | Self::NobodyListens { .. } | Self::ConnectTimedOut { .. } => true,
+            Self::NoSuchName { .. } | Self::NobodyListens { .. } => true,
             Self::InvalidAddress { .. }
             | Self::Resolver { .. }
+            | Self::ResolverTimedOut { .. }
+            | Self::ConnectTimedOut { .. }
             | Self::Connect { .. }
             | Self::AnswerTimedOut { .. }
             | Self::Tls { .. }
@@ -206,7 +221,14 @@ pub async fn describe_quorum(
     tls: Option<&Tls>,
     deadline: Instant,
 ) -> Result<QuorumInfo, AskError> {
-    let stream = match timeout_at(deadline, connect(address)).await {
+    let (host, port) = host_and_port(address)?;
+    let lookup = async { Ok(tokio::net::lookup_host((host, port)).await?.collect()) };
+    let resolved = if is_below_localhost(host) {
+        resolve_local(address, port, lookup, deadline).await
+    } else {
+        resolve(address, lookup, deadline).await?
+    };
+    let stream = match timeout_at(deadline, connect(address, resolved)).await {
         Ok(connected) => connected?,
         Err(_) => return Err(AskError::ConnectTimedOut { address: address.to_owned() }),
     };
@@ -252,18 +274,49 @@ fn draw<T>(from_random: fn([u8; 16]) -> Option<T>) -> Result<T, RandomError> {
     Err(RandomError)
 }
 
-async fn connect(address: &str) -> Result<TcpStream, AskError> {
+/// An IPv6 address loses its brackets.
+fn host_and_port(address: &str) -> Result<(&str, u16), AskError> {
     let invalid = || AskError::InvalidAddress { address: address.to_owned() };
     let (host, port) = address.rsplit_once(':').ok_or_else(invalid)?;
-    let port: u16 = port.parse().map_err(|_| invalid())?;
+    let port = port.parse().map_err(|_| invalid())?;
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    // RFC 6761, section 6.3: names below localhost are this machine, and no name server is asked for them.
-    let is_local = bare == "localhost" || bare.ends_with(".localhost");
-    let bare = if is_local { "127.0.0.1" } else { bare };
-    let resolved: Vec<SocketAddr> = match tokio::net::lookup_host((bare, port)).await {
-        Ok(addresses) => addresses.collect(),
-        Err(source) => return Err(unresolved(address, source)),
-    };
+    Ok((bare, port))
+}
+
+/// What `lookup` finds, in time.
+async fn resolve(
+    address: &str,
+    lookup: impl Future<Output = io::Result<Vec<SocketAddr>>>,
+    deadline: Instant,
+) -> Result<Vec<SocketAddr>, AskError> {
+    match timeout_at(deadline, lookup).await {
+        Ok(Ok(addresses)) => Ok(addresses),
+        Ok(Err(source)) => Err(unresolved(address, source)),
+        Err(_) => Err(AskError::ResolverTimedOut { address: address.to_owned() }),
+    }
+}
+
+/// RFC 6761, section 6.3: names below localhost are this machine, whatever a name server says or does not say.
+fn is_below_localhost(host: &str) -> bool {
+    host == "localhost" || host.ends_with(".localhost")
+}
+
+/// A name below localhost may have a loopback address of its own, in `/etc/hosts`. Where it has none, or the resolver
+/// has no word, it is the first one. Half the time is left to connect: on a machine that cannot reach its name server
+/// the whole would pass in silence.
+async fn resolve_local(
+    address: &str,
+    port: u16,
+    lookup: impl Future<Output = io::Result<Vec<SocketAddr>>>,
+    deadline: Instant,
+) -> Vec<SocketAddr> {
+    let now = Instant::now();
+    let half = now + deadline.saturating_duration_since(now) / 2;
+    let first = || vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port))];
+    resolve(address, lookup, half).await.unwrap_or_else(|_| first())
+}
+
+async fn connect(address: &str, resolved: Vec<SocketAddr>) -> Result<TcpStream, AskError> {
     let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for socket_address in resolved {
         match TcpStream::connect(socket_address).await {
@@ -273,11 +326,11 @@ async fn connect(address: &str) -> Result<TcpStream, AskError> {
     }
     let address = address.to_owned();
     Err(match failure.kind() {
+        io::ErrorKind::TimedOut => AskError::ConnectTimedOut { address },
         io::ErrorKind::ConnectionRefused
         | io::ErrorKind::HostUnreachable
         | io::ErrorKind::NetworkUnreachable
-        | io::ErrorKind::AddrNotAvailable
-        | io::ErrorKind::TimedOut => AskError::NobodyListens { address, source: failure },
+        | io::ErrorKind::AddrNotAvailable => AskError::NobodyListens { address, source: failure },
         _ => AskError::Connect { address, source: failure },
     })
 }
@@ -373,6 +426,49 @@ mod tests {
             let error = unresolved("kafka-1.kafka:9093", io::Error::other(text));
             assert_eq!(matches!(error, AskError::NoSuchName { .. }), want, "{text}");
         }
+    }
+
+    #[test]
+    fn a_name_below_localhost_is_the_first_loopback_address_only_where_it_has_none_of_its_own() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let resolved = |lookup: Option<io::Result<Vec<SocketAddr>>>| {
+            let lookup = async {
+                match lookup {
+                    Some(found) => found,
+                    None => std::future::pending().await,
+                }
+            };
+            runtime.block_on(async {
+                let deadline = Instant::now() + std::time::Duration::from_millis(20);
+                resolve_local("demo-1.demo.localhost:9093", 9093, lookup, deadline).await
+            })
+        };
+        let (own, first) = ("127.0.0.3:9093".parse().unwrap(), "127.0.0.1:9093".parse().unwrap());
+        assert_eq!(resolved(Some(Ok(vec![own]))), [own]);
+        for words in ["Name or service not known", "Temporary failure in name resolution"] {
+            assert_eq!(resolved(Some(Err(io::Error::other(words)))), [first], "{words}");
+        }
+        assert_eq!(resolved(None), [first]);
+        for (host, want) in [
+            ("localhost", true),
+            ("demo-1.demo.localhost", true),
+            ("localhost.example", false),
+            ("notlocalhost", false),
+        ] {
+            assert_eq!(is_below_localhost(host), want, "{host}");
+        }
+    }
+
+    #[test]
+    fn a_resolver_that_does_not_answer_says_nothing_about_who_is_there() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let error = runtime.block_on(async {
+            let deadline = Instant::now() + std::time::Duration::from_millis(20);
+            resolve("kafka-1.kafka:9093", std::future::pending(), deadline).await.unwrap_err()
+        });
+        assert_eq!(error.to_string(), "the resolver does not answer in time for kafka-1.kafka:9093");
+        assert_eq!(error.reason(), "ResolverFailed");
+        assert!(!error.nobody_there());
     }
 
     #[test]

@@ -10,7 +10,6 @@ use crate::kafka::uuid::Uuid;
 use crate::storage::empty_disk;
 use crate::storage::empty_disk::Answer;
 use crate::storage::empty_disk::EmptyDisk;
-use crate::storage::empty_disk::Formed;
 use crate::storage::empty_disk::Situation;
 use crate::storage::empty_disk::VotersIn;
 use crate::storage::found::Contents;
@@ -25,6 +24,7 @@ use crate::storage::inspect::Standing;
 use crate::storage::layout;
 use crate::storage::note::Note;
 use crate::storage::refusal::Refusal;
+use crate::storage::wait::Formed;
 use crate::storage::wanted::Cluster;
 use crate::storage::wanted::InitialVoters;
 use crate::storage::wanted::Quorum;
@@ -125,6 +125,7 @@ fn decide(
             Quorum::Static => VotersIn::Settings,
             Quorum::Dynamic(_) => VotersIn::MetadataLog,
         },
+        others: wanted.others,
         formed,
         directory_id: directory_id.and_then(|id| DirectoryId::try_from(id).ok()),
     };
@@ -136,10 +137,7 @@ fn decide(
             Role::InitialController
         }
         EmptyDisk::AsObserver => {
-            let has_voters = !matches!(wanted.initial_voters(), None | Some(InitialVoters::Unknown));
-            if has_voters {
-                notes.push(Note::JoinsAsObserver { path });
-            }
+            notes.push(Note::JoinsAsObserver { path });
             Role::Other
         }
         EmptyDisk::Wait(wait) => {

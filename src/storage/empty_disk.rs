@@ -20,6 +20,9 @@
 //! *there* to elect a leader without us, they either do so in a moment or are an old cluster in between two leaders:
 //! then we wait as well. No cluster fails to form by that, because those who are waited for do not need us.
 //!
+//! A person may decide otherwise, for one node by name (`storage.formatEmptyDiskOf`): then nobody is asked, and the
+//! node begins as in a new cluster. Only a person can, where there is no other controller to ask: its records are gone.
+//!
 //! What is left, and no rule on one node can see:
 //! * `formed: false` kept in the settings of a cluster that has formed. Then silence of the other controllers is taken
 //!   for youth. A leader that answers is believed over the settings; a cluster that is down cannot answer.
@@ -29,13 +32,13 @@
 //! * Two dynamic quorums formed from two lists: `plan` compares the list in the first snapshot with the settings'
 //!   before the first start.
 
-use std::fmt;
-use std::path::PathBuf;
-
 use crate::kafka::describe_quorum::QuorumInfo;
 use crate::kafka::describe_quorum::ReplicaState;
 use crate::kafka::node_id::NodeId;
 use crate::kafka::uuid::DirectoryId;
+use crate::storage::wait::Formed;
+use crate::storage::wait::Wait;
+use crate::storage::wanted::Others;
 
 /// What is known on this node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +47,8 @@ pub struct Situation {
     pub node_id: NodeId,
     /// Where its voters are named.
     pub voters: VotersIn,
+    /// Whether the settings have other controllers.
+    pub others: Others,
     /// Whether the cluster is known to hold records, and from what.
     pub formed: Formed,
     /// The id of the directory, where it is formatted already and only the log is missing.
@@ -57,19 +62,6 @@ pub enum VotersIn {
     Settings,
     /// In the metadata log: `kraft.version` 1.
     MetadataLog,
-}
-
-/// Whether the cluster is known to hold records, and from what.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Formed {
-    /// Nothing says so.
-    NotKnown,
-    /// The settings do.
-    BySettings,
-    /// This directory of the same node has been used, or formatted, before.
-    ByDirectory(PathBuf),
-    /// It has, and a person accepts the loss for this node.
-    LossAccepted,
 }
 
 /// What another controller said when asked for the state of the quorum.
@@ -101,76 +93,26 @@ pub enum EmptyDisk {
     Wait(Wait),
 }
 
-/// Why an empty metadata log must not be used yet; each may pass.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wait {
-    /// No controller answered as the leader.
-    NoLeader {
-        /// From what the cluster is known to hold records.
-        formed: Formed,
-        /// Who was asked, and what each said.
-        asked: Vec<(NodeId, String)>,
-    },
-    /// Nobody leads, but enough controllers are there to elect one without us.
-    LeaderExpected {
-        /// How many are there.
-        there: usize,
-        /// How many it takes.
-        majority: usize,
-        /// Who was asked, and what each said.
-        asked: Vec<(NodeId, String)>,
-    },
-    /// A leader is there, but does not know yet up to where records are committed.
-    NothingCommitted {
-        /// The leader that answered.
-        leader: NodeId,
-        /// Its epoch.
-        epoch: i32,
-    },
-    /// Too few voters hold all committed records.
-    TooFewHolders {
-        /// The leader that answered.
-        leader: NodeId,
-        /// Its epoch.
-        epoch: i32,
-        /// Up to where records are committed.
-        high_watermark: i64,
-        /// How many voters there are, this node included.
-        voters: usize,
-        /// How many others hold everything.
-        holders: usize,
-        /// How many of them are needed.
-        needed: usize,
-        /// The others that do not, each with what is known.
-        behind: Vec<String>,
-    },
-    /// The leader does not count this node among its voters, though its own settings do.
-    NotAVoter {
-        /// The leader that answered.
-        leader: NodeId,
-        /// The node ids it counts.
-        voters: Vec<NodeId>,
-    },
-}
-
 /// A voter that has not fetched for so long is held for gone by the leader itself
 /// (`controller.quorum.fetch.timeout.ms`, 2 s by default); a healthy one fetches twice a second.
 const LATELY_MS: i64 = 2_000;
 
 /// Decides. `answers` are those of the other controllers; none is needed where the disk is known to do no harm.
 pub fn may_use_empty_disk(situation: &Situation, answers: &[Answer]) -> EmptyDisk {
+    // First of all: the only controller of a dynamic quorum would be an observer of nobody for ever.
+    if situation.formed == Formed::LossAccepted {
+        return EmptyDisk::AsConfigured;
+    }
     let has_formed = has_leader(answers) || situation.formed != Formed::NotKnown;
-    let is_fresh = situation.directory_id.is_none();
     if !has_formed {
         return young(answers);
     }
-    match situation.voters {
-        // Nobody can have counted a directory id that does not exist yet.
-        VotersIn::MetadataLog if is_fresh => return EmptyDisk::AsObserver,
-        VotersIn::MetadataLog | VotersIn::Settings if situation.formed == Formed::LossAccepted => {
-            return EmptyDisk::AsConfigured;
-        }
-        VotersIn::MetadataLog | VotersIn::Settings => {}
+    if situation.others == Others::Nobody {
+        return EmptyDisk::Wait(Wait::NobodyToAsk { formed: situation.formed.clone() });
+    }
+    // Nobody can have counted a directory id that does not exist yet.
+    if situation.voters == VotersIn::MetadataLog && situation.directory_id.is_none() {
+        return EmptyDisk::AsObserver;
     }
     let Some((leader, info)) = leader(answers) else {
         return EmptyDisk::Wait(Wait::NoLeader { formed: situation.formed.clone(), asked: asked(answers) });
@@ -273,78 +215,6 @@ fn lag(voter: &ReplicaState, high_watermark: i64, now_ms: Option<i64>) -> Option
     }
 }
 
-impl Wait {
-    /// The word for logs, Events and metrics.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::NoLeader { .. } => "EmptyDiskNoLeader",
-            Self::LeaderExpected { .. } => "EmptyDiskLeaderExpected",
-            Self::NothingCommitted { .. } => "EmptyDiskNothingCommitted",
-            Self::TooFewHolders { .. } => "EmptyDiskOthersBehind",
-            Self::NotAVoter { .. } => "EmptyDiskNotAVoter",
-        }
-    }
-}
-
-impl fmt::Display for Formed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotKnown => f.write_str("nothing says that the cluster has formed"),
-            Self::BySettings => f.write_str("the settings say that the cluster has formed"),
-            Self::ByDirectory(path) => {
-                write!(f, "{} of the same node has been in use, so the cluster has formed", path.display())
-            }
-            Self::LossAccepted => f.write_str("the cluster has formed, and the loss is accepted"),
-        }
-    }
-}
-
-impl fmt::Display for Wait {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoLeader { formed, asked } => {
-                write!(f, "{formed}, but no leader answers to say whether the others hold all its records")?;
-                listed(f, asked)
-            }
-            Self::LeaderExpected { there, majority, asked } => {
-                write!(
-                    f,
-                    "{there} other controllers are there, and {majority} can elect a leader without this node; want \
-                     its word on whether they hold records already"
-                )?;
-                listed(f, asked)
-            }
-            Self::NothingCommitted { leader, epoch } => write!(
-                f,
-                "leader {leader} in epoch {epoch} does not know yet up to where records are committed; want a high \
-                 watermark"
-            ),
-            Self::TooFewHolders { leader, epoch, high_watermark, voters, holders, needed, behind } => write!(
-                f,
-                "{holders} of the {} other voters hold all records up to high watermark {high_watermark} of leader \
-                 {leader} in epoch {epoch}; want {needed}, so that a majority without them is impossible ({})",
-                voters.saturating_sub(1),
-                behind.join("; ")
-            ),
-            Self::NotAVoter { leader, voters } => {
-                let voters: Vec<_> = voters.iter().map(ToString::to_string).collect();
-                write!(
-                    f,
-                    "leader {leader} counts the voters {}; want this node among them, as in its own settings",
-                    voters.join(", ")
-                )
-            }
-        }
-    }
-}
-
-fn listed(f: &mut fmt::Formatter<'_>, asked: &[(NodeId, String)]) -> fmt::Result {
-    for (index, (node_id, said)) in asked.iter().enumerate() {
-        write!(f, "{}controller {node_id}: {said}", if index == 0 { " (" } else { "; " })?;
-    }
-    f.write_str(if asked.is_empty() { " (there is no other controller to ask)" } else { ")" })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -381,7 +251,7 @@ mod tests {
         directory_id: Option<DirectoryId>,
         answers: &[Answer],
     ) -> &'static str {
-        let situation = Situation { node_id: node(1), voters, formed, directory_id };
+        let situation = Situation { node_id: node(1), voters, others: Others::There, formed, directory_id };
         match may_use_empty_disk(&situation, answers) {
             EmptyDisk::AsConfigured => "go",
             EmptyDisk::AsObserver => "observe",
@@ -484,10 +354,46 @@ mod tests {
     }
 
     #[test]
+    fn an_only_controller_that_lost_its_disk_is_for_a_person() {
+        for voters in [VotersIn::Settings, VotersIn::MetadataLog] {
+            for directory_id in [None, Some(directory(1))] {
+                let decide = |formed: Formed| {
+                    let situation =
+                        Situation { node_id: node(1), voters, others: Others::Nobody, formed, directory_id };
+                    may_use_empty_disk(&situation, &[])
+                };
+                assert_eq!(decide(Formed::NotKnown), EmptyDisk::AsConfigured);
+                assert_eq!(decide(Formed::LossAccepted), EmptyDisk::AsConfigured);
+                for formed in [Formed::BySettings, Formed::ByDirectory("/data/1".into())] {
+                    let wait = Wait::NobodyToAsk { formed: formed.clone() };
+                    assert!(!wait.may_pass());
+                    assert_eq!(decide(formed), EmptyDisk::Wait(wait));
+                }
+            }
+        }
+        assert_eq!(
+            Wait::NobodyToAsk { formed: Formed::BySettings }.to_string(),
+            "the settings say that the cluster has formed, and there is no other controller that could hold its \
+             records; whoever accepts that committed records may be lost names the pod in storage.formatEmptyDiskOf"
+        );
+    }
+
+    #[test]
+    fn an_accepted_loss_comes_first() {
+        let there =
+            |from| Answer { from: node(from), said: Err(NoAnswer::NoLeader("not leader".to_owned())) };
+        for voters in [VotersIn::Settings, VotersIn::MetadataLog] {
+            assert_eq!(decide(voters, Formed::LossAccepted, None, &[]), "go");
+            assert_eq!(decide(voters, Formed::LossAccepted, None, &[there(2), there(3)]), "go");
+        }
+    }
+
+    #[test]
     fn each_reason_to_wait_says_the_numbers() {
         let situation = Situation {
             node_id: node(1),
             voters: VotersIn::Settings,
+            others: Others::There,
             formed: Formed::BySettings,
             directory_id: None,
         };
@@ -495,12 +401,14 @@ mod tests {
             (
                 vec![],
                 "the settings say that the cluster has formed, but no leader answers to say whether the others \
-                 hold all its records (there is no other controller to ask)",
+                 hold all its records (none was asked); whoever accepts that committed records may be lost names the \
+                 pod in storage.formatEmptyDiskOf",
             ),
             (
                 vec![Answer { from: node(2), said: Err(NoAnswer::NobodyThere("nobody listens".to_owned())) }],
                 "the settings say that the cluster has formed, but no leader answers to say whether the others \
-                 hold all its records (controller 2: nobody listens)",
+                 hold all its records (controller 2: nobody listens); whoever accepts that committed records may be \
+                 lost names the pod in storage.formatEmptyDiskOf",
             ),
             (
                 vec![quorum(
@@ -510,7 +418,8 @@ mod tests {
                 )],
                 "2 of the 4 other voters hold all records up to high watermark 100 of leader 2 in epoch 7; want 3, \
                  so that a majority without them is impossible (voter 3 has log end offset 80; voter 4 has not \
-                 fetched for 12000 ms)",
+                 fetched for 12000 ms); whoever accepts that committed records may be lost names the pod in \
+                 storage.formatEmptyDiskOf",
             ),
             (
                 vec![quorum(7, None, &[(2, 100, 0), (1, 0, 0)])],

@@ -115,7 +115,9 @@ pub struct Contents {
     pub metadata_log: MetadataLog,
     /// Sub-directories that are partitions of topics.
     pub partitions: Names,
-    /// Sub-directories that Kafka's `LogManager` stops at.
+    /// Whether `lost+found` is there: the root of a file system.
+    pub has_lost_and_found: bool,
+    /// Other sub-directories that Kafka's `LogManager` stops at.
     pub foreign: Names,
     /// Temporary files in the place where ours go, that cannot be written over.
     pub blocked: Vec<Blocked>,

@@ -139,15 +139,13 @@ fn sub_directories(path: &Path, contents: &Contents, wanted: &Wanted, refusals: 
         });
     }
     // A controller's directory is not read by `LogManager`: at the root of a volume it is well.
-    if !wanted.is_read_by_log_manager(path) || contents.foreign.is_empty() {
+    if !wanted.is_read_by_log_manager(path) {
         return;
     }
-    if contents.foreign.first.iter().any(|name| name == names::LOST_AND_FOUND) {
+    if contents.has_lost_and_found {
         refusals.push(Refusal::LostAndFound { path: path.to_owned() });
     }
-    if contents.foreign.count > 1
-        || contents.foreign.first.first().is_none_or(|name| name != names::LOST_AND_FOUND)
-    {
+    if !contents.foreign.is_empty() {
         refusals.push(Refusal::Foreign { path: path.to_owned(), names: contents.foreign.clone() });
     }
 }

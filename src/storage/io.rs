@@ -106,6 +106,7 @@ fn missing(path: &Path) -> DirState {
 fn contents(path: &Path, metadata: &fs::Metadata) -> io::Result<Contents> {
     let mut partitions = Names::default();
     let mut foreign = Names::default();
+    let mut has_lost_and_found = false;
     // One pass, however many partitions there are; only a few names are kept.
     for entry in fs::read_dir(path)? {
         let entry = entry?;
@@ -113,6 +114,7 @@ fn contents(path: &Path, metadata: &fs::Metadata) -> io::Result<Contents> {
         let name = name.to_string_lossy();
         match names::classify(&name) {
             SubDirectory::Partition if is_dir(&entry) => partitions.add(&name),
+            SubDirectory::LostAndFound if is_dir(&entry) => has_lost_and_found = true,
             SubDirectory::Foreign if is_dir(&entry) => foreign.add(&name),
             // The metadata partition has its own look; plain files are never an obstacle to Kafka.
             _ => {}
@@ -132,6 +134,7 @@ fn contents(path: &Path, metadata: &fs::Metadata) -> io::Result<Contents> {
         bootstrap_checkpoint: read_file(&path.join(checkpoint::BOOTSTRAP_CHECKPOINT), CHECKPOINT_LIMIT),
         metadata_log: metadata_log(&metadata_partition),
         partitions,
+        has_lost_and_found,
         foreign,
         blocked: blocked.into_iter().filter_map(blocked_temporary).collect(),
     })

@@ -7,6 +7,7 @@
 pub mod names;
 pub mod wanted;
 pub mod found;
+pub mod wait;
 pub mod empty_disk;
 pub mod refusal;
 pub mod note;

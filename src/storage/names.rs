@@ -13,7 +13,7 @@ pub const FIRST_SNAPSHOT_TEMPORARY: &str = "00000000000000000000-0000000000-kraf
 pub const QUORUM_STATE: &str = "quorum-state";
 
 /// What the formatting tool of some file systems puts at their root.
-pub const LOST_AND_FOUND: &str = "lost+found";
+const LOST_AND_FOUND: &str = "lost+found";
 
 /// What a sub-directory of a log directory is to Kafka's `LogManager`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub enum SubDirectory {
     Partition,
     /// The cache of tiered storage (`RemoteIndexCache.DIR_NAME`), which may be empty.
     RemoteIndexCache,
+    /// At the root of a file system; a broker stops at it as at anything foreign.
+    LostAndFound,
     /// Anything else: a broker stops at once when it meets it in one of its log directories.
     Foreign,
 }
@@ -32,6 +34,9 @@ pub enum SubDirectory {
 pub fn classify(name: &str) -> SubDirectory {
     if name == "remote-log-index-cache" {
         return SubDirectory::RemoteIndexCache;
+    }
+    if name == LOST_AND_FOUND {
+        return SubDirectory::LostAndFound;
     }
     match topic(name) {
         Some("__cluster_metadata") => SubDirectory::MetadataPartition,
@@ -81,7 +86,7 @@ mod tests {
             ("orders-3.0f2b5e1c8a-stray", SubDirectory::Partition),
             ("__cluster_metadata-0", SubDirectory::MetadataPartition),
             ("remote-log-index-cache", SubDirectory::RemoteIndexCache),
-            ("lost+found", SubDirectory::Foreign),
+            ("lost+found", SubDirectory::LostAndFound),
             ("metadata", SubDirectory::Foreign),
             ("orders", SubDirectory::Foreign),
             ("orders-", SubDirectory::Foreign),

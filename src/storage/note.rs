@@ -15,7 +15,7 @@ pub enum Note {
         /// The operating system's words.
         error: String,
     },
-    /// The settings name initial voters, but the cluster has formed.
+    /// The cluster has formed, so this controller has no vote before it is added.
     JoinsAsObserver {
         /// The metadata log directory.
         path: PathBuf,
@@ -54,6 +54,7 @@ impl Note {
     }
 }
 
+/// The sentence, and the word in brackets as in refusals.
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -89,6 +90,7 @@ impl fmt::Display for Note {
                 path.display(),
                 found.map_or("none".to_owned(), |id| id.to_string())
             ),
-        }
+        }?;
+        write!(f, " [{}]", self.reason())
     }
 }

@@ -8,9 +8,9 @@ use crate::kafka::node_id::NodeId;
 use crate::kafka::uuid::ClusterId;
 use crate::kafka::uuid::Uuid;
 use crate::kafka::version::KafkaVersion;
-use crate::storage::empty_disk::Wait;
 use crate::storage::found::FileFault;
 use crate::storage::found::Names;
+use crate::storage::wait::Wait;
 
 /// One obstacle. As long as there is any, nothing has been written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -319,11 +319,6 @@ impl Refusal {
 
     /// Whether trying again later, with nothing changed by a person, may end otherwise.
     pub fn may_pass(&self) -> bool {
-        matches!(self, Self::EmptyDisk { .. })
-    }
-
-    /// The exit code for several obstacles: 2 if any needs a person, else 1.
-    pub fn exit_code(refusals: &[Self]) -> u8 {
-        if refusals.iter().all(Self::may_pass) { 1 } else { 2 }
+        matches!(self, Self::EmptyDisk { wait, .. } if wait.may_pass())
     }
 }

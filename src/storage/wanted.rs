@@ -29,6 +29,8 @@ pub struct Wanted {
     pub metadata_log_dir: PathBuf,
     /// How the controllers find their voters.
     pub quorum: Quorum,
+    /// Whether the settings have other controllers than this node.
+    pub others: Others,
     /// Whether the cluster holds records yet.
     pub cluster: Cluster,
 }
@@ -58,6 +60,15 @@ pub enum InitialVoters {
     Voters(Vec<Voter>),
     /// None: this node begins as an observer, `--no-initial-controllers`.
     Unknown,
+}
+
+/// Whether the settings have other controllers, which may hold the records that this node has lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Others {
+    /// At least one.
+    There,
+    /// This is the only one.
+    Nobody,
 }
 
 /// What the settings say of the cluster's age (`formed`), or a person who looked.

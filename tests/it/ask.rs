@@ -20,7 +20,10 @@ use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWrite;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
+use tokio::net::TcpStream;
 use tokio::time::Instant;
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use kraftlet::kafka::describe_quorum::QuorumInfo;
@@ -153,6 +156,25 @@ fn a_port_without_a_listener_is_nobody() {
     });
     assert_eq!(error.reason(), "PeerUnreachable");
     assert!(error.nobody_there(), "{error}");
+}
+
+#[test]
+fn an_address_that_drops_packets_is_not_nobody() {
+    let error = run(async {
+        // Linux drops what would connect to a listener whose queue is full.
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut held = Vec::new();
+        while let Ok(stream) = timeout(IMPATIENCE, TcpStream::connect(address)).await {
+            held.push(stream.unwrap());
+            assert!(held.len() < 100, "the queue is never full");
+        }
+        describe_quorum(&address.to_string(), None, Instant::now() + IMPATIENCE).await.unwrap_err()
+    });
+    assert!(matches!(error, AskError::ConnectTimedOut { .. }), "{error:?}");
+    assert!(!error.nobody_there(), "{error}");
 }
 
 #[test]

@@ -425,3 +425,52 @@ fn controllers_behind_a_login_do_not_keep_a_young_cluster_from_forming() {
     let want = "controller 0: listener CONTROLLER wants a login, which init does not have";
     ends(&machine.init(&[("POD_NAME", "demo-1")]), 1, &["[EmptyDiskNoLeader]", want]);
 }
+
+/// Settings with one controller.
+const ALONE: &[&str] = &["--replicas", "1"];
+const ALONE_AND_DYNAMIC: &[&str] = &["--replicas", "1", "--quorum", "dynamic"];
+
+#[test]
+fn an_only_controller_that_lost_its_disk_waits_for_a_person_and_then_comes_back() {
+    for extra in [ALONE, ALONE_AND_DYNAMIC] {
+        let machine = Machine::new(extra);
+        machine.edit("formed: false", "formed: true");
+        ends(&machine.init(&[POD]), 2, &["[EmptyDiskNobodyToAsk]", "storage.formatEmptyDiskOf"]);
+        assert!(!machine.path("pods/demo-0/data").exists());
+        machine.edit("storage:\n", "storage:\n  formatEmptyDiskOf: [demo-0]\n");
+        let output = machine.init(&[POD]);
+        ends(&output, 0, &[]);
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert!(said.contains("[EmptyDiskLossAccepted]"), "{said}");
+        assert_eq!(said.contains("dynamic metadata voter directory"), extra == ALONE_AND_DYNAMIC, "{said}");
+    }
+}
+
+#[test]
+fn a_pod_in_format_empty_disk_of_is_formatted_in_a_cluster_that_is_not_said_to_have_formed() {
+    let machine = Machine::new(ALONE);
+    machine.edit("storage:\n", "storage:\n  formatEmptyDiskOf: [demo-0]\n");
+    let output = machine.init(&[POD]);
+    ends(&output, 0, &[]);
+    let said = text(&output.stdout) + &text(&output.stderr);
+    assert!(said.contains("[EmptyDiskLossAccepted]"), "{said}");
+}
+
+#[test]
+fn a_node_whose_certificate_failed_asks_nobody() {
+    let controller = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    controller.set_nonblocking(true).unwrap();
+    let port = controller.local_addr().unwrap().port();
+    let machine = Machine::new(&[]);
+    let listeners = format!(
+        "listeners:\n- {{name: CONTROLLER, port: {port}, for: [controllers], securityProtocol: SSL}}\n\
+         - {{name: CLIENT, port: 9092, for: [brokers, clients]}}\n"
+    );
+    machine.edit("kind: KafkaCluster\n", &format!("kind: KafkaCluster\n{listeners}"));
+    machine.edit("localCa", "mounted");
+    machine.edit("formed: false", "formed: true");
+    let want = "controller 1: not asked: listener CONTROLLER wants TLS, and the certificate is not usable";
+    ends(&machine.init(&[POD]), 1, &["[CertificateFileMissing]", "[EmptyDiskNoLeader]", want]);
+    let asked = controller.accept().map_err(|error| error.kind());
+    assert_eq!(asked.err(), Some(std::io::ErrorKind::WouldBlock));
+}

@@ -36,6 +36,7 @@ use kraftlet::storage::plan::plan;
 use kraftlet::storage::refusal::Refusal;
 use kraftlet::storage::wanted::Cluster;
 use kraftlet::storage::wanted::InitialVoters;
+use kraftlet::storage::wanted::Others;
 use kraftlet::storage::wanted::Quorum;
 use kraftlet::storage::wanted::Wanted;
 
@@ -78,6 +79,7 @@ fn wanted(root: &Path, version: &str) -> Wanted {
         log_dirs: vec![root.join("data-0"), root.join("data-1")],
         metadata_log_dir: root.join("data-0"),
         quorum: Quorum::Static,
+        others: Others::There,
         cluster: Cluster::NeverFormed,
     }
 }
