@@ -124,11 +124,7 @@ fn apply(steps: &[Step]) -> Result<(), Failure> {
 }
 
 fn disk(error: DiskError) -> Failure {
-    // A full disk may have room again; a mode or an owner does not change by itself.
-    let exit = match error.reason() {
-        "DiskReadOnly" | "DiskPermissionDenied" => Exit::Person,
-        _ => Exit::Again,
-    };
+    let exit = if error.may_pass() { Exit::Again } else { Exit::Person };
     Failure::of(exit, error.reason(), &error)
 }
 

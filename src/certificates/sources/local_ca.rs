@@ -162,10 +162,11 @@ impl LocalCaError {
 
     fn remedy(&self) -> Remedy {
         match self {
-            Self::Busy { .. } | Self::Pki { .. } | Self::Disk { .. } => Remedy::TryAgain,
+            Self::Busy { .. } | Self::Pki { .. } => Remedy::TryAgain,
+            Self::Disk { source } => Remedy::of(source.may_pass()),
+            Self::Lock { source, .. } => Remedy::of(disk::io::may_pass(source)),
             Self::File { problem, .. } => problem.remedy(),
-            Self::Lock { .. }
-            | Self::KeyMissing { .. }
+            Self::KeyMissing { .. }
             | Self::CertificateMissing { .. }
             | Self::Differ { .. }
             | Self::Key { .. }
@@ -517,5 +518,6 @@ mod tests {
             found,
             ("the CA cannot be stored".to_owned(), format!("cannot create directory {}", folder.display()))
         );
+        assert_eq!(error.remedy(), Remedy::ChangeSomething);
     }
 }

@@ -44,6 +44,13 @@ pub enum Remedy {
     ChangeSomething,
 }
 
+impl Remedy {
+    /// Of a refusal of the operating system, as [`disk::io::may_pass`](crate::disk::io::may_pass) judges it.
+    fn of(may_pass: bool) -> Self {
+        if may_pass { Self::TryAgain } else { Self::ChangeSomething }
+    }
+}
+
 impl SourceError {
     /// Wraps a source's own error.
     pub fn new(error: impl Error + Send + Sync + 'static, reason: &'static str, remedy: Remedy) -> Self {
