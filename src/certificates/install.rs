@@ -7,9 +7,9 @@ use std::time::SystemTime;
 use crate::certificates::bundle::Bundle;
 use crate::certificates::finding::Severity;
 use crate::certificates::preflight;
-use crate::certificates::preflight::Requirements;
 use crate::certificates::renew_point::RenewPoint;
 use crate::certificates::request::Request;
+use crate::certificates::requirements::Requirements;
 use crate::disk::step::Step;
 use crate::pki::certificate::Certificate;
 use crate::pki::hostname::Host;
@@ -120,7 +120,8 @@ mod tests {
     use zeroize::Zeroizing;
 
     use super::*;
-    use crate::certificates::preflight::Authorization;
+    use crate::certificates::requirements::Authorization;
+    use crate::certificates::requirements::ShownTo;
     use crate::disk::step::Content;
     use crate::pki::key_kind::KeyAlgorithm;
     use crate::pki::testing;
@@ -201,6 +202,7 @@ mod tests {
     fn requirements(super_user: &str) -> Requirements {
         Requirements {
             hosts: HOSTS.iter().map(|host| host.parse().unwrap()).collect(),
+            shown_to: ShownTo::Peers,
             authorization: Authorization::SuperUsers(BTreeSet::from([super_user.to_owned()])),
             warn_within: Duration::ZERO,
         }

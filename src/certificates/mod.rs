@@ -5,5 +5,6 @@ pub mod request;
 pub mod bundle;
 pub mod sources;
 pub mod finding;
+pub mod requirements;
 pub mod preflight;
 pub mod install;

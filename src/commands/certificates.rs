@@ -13,10 +13,11 @@ use crate::certificates::finding::Severity;
 use crate::certificates::install;
 use crate::certificates::install::StoreKind;
 use crate::certificates::preflight;
-use crate::certificates::preflight::Authorization;
-use crate::certificates::preflight::Requirements;
 use crate::certificates::renew_point::RenewPoint;
 use crate::certificates::request::Request;
+use crate::certificates::requirements::Authorization;
+use crate::certificates::requirements::Requirements;
+use crate::certificates::requirements::ShownTo;
 use crate::certificates::sources::Remedy;
 use crate::certificates::sources::Source;
 use crate::certificates::sources::SourceError;
@@ -26,7 +27,9 @@ use crate::cluster::certificate;
 use crate::cluster::certificate::Certificate;
 use crate::cluster::derived;
 use crate::cluster::io as cluster_io;
+use crate::cluster::listener::Listener;
 use crate::cluster::settings::Authorizer;
+use crate::cluster::settings::SecurityProtocol;
 use crate::cluster::settings::Store;
 use crate::cluster::template::Template;
 use crate::commands::failure::Exit;
@@ -162,17 +165,45 @@ fn parse_host(host: &str) -> Result<Host, Failure> {
 }
 
 fn requirements(inputs: &Inputs, certificate: &Certificate) -> Result<Requirements, Failure> {
-    let Inputs { cluster, .. } = inputs;
-    let peers = cluster.listeners.iter().filter(|one| one.is_for_controllers() || one.is_for_brokers());
-    let is_shown_to_peers = peers.into_iter().any(|one| one.certificate.as_ref() == Some(&certificate.name));
-    let authorization = match cluster.settings.authorizer {
-        Authorizer::Standard if is_shown_to_peers => {
-            Authorization::SuperUsers(derived::super_users(cluster).into_iter().collect())
+    let of_peers: Vec<&Listener> = inputs
+        .cluster
+        .listeners
+        .iter()
+        .filter(|one| one.is_for_controllers() || one.is_for_brokers())
+        .filter(|one| one.certificate.as_ref() == Some(&certificate.name))
+        .collect();
+    Ok(Requirements {
+        hosts: advertised(inputs, certificate)?,
+        shown_to: if of_peers.is_empty() { ShownTo::Clients } else { ShownTo::Peers },
+        authorization: authorization(inputs, &of_peers),
+        warn_within: WARN_WITHIN,
+    })
+}
+
+/// By what name Kafka knows a peer that shows the certificate on one of these listeners.
+fn authorization(inputs: &Inputs, of_peers: &[&Listener]) -> Authorization {
+    // With SASL, Kafka knows a peer by its login (DefaultKafkaPrincipalBuilder) and not by its leaf.
+    let known_by_leaf: Vec<&&Listener> =
+        of_peers.iter().filter(|one| one.security_protocol == SecurityProtocol::Ssl).collect();
+    match inputs.cluster.settings.authorizer {
+        Authorizer::Standard if !known_by_leaf.is_empty() => {
+            let keys = known_by_leaf.iter().flat_map(|listener| {
+                PRINCIPAL_KEYS.iter().flat_map(|key| [listener.key(key), (*key).to_owned()])
+            });
+            let is_set = |key: &String| inputs.server.lines.iter().any(|line| line.key == *key);
+            match keys.into_iter().find(is_set) {
+                Some(key) => Authorization::MappedBy(key),
+                None => {
+                    Authorization::SuperUsers(derived::super_users(&inputs.cluster).into_iter().collect())
+                }
+            }
         }
         Authorizer::Standard | Authorizer::None => Authorization::NotChecked,
-    };
-    Ok(Requirements { hosts: advertised(inputs, certificate)?, authorization, warn_within: WARN_WITHIN })
+    }
 }
+
+/// What makes a principal other than `User:` and the subject (BrokerSecurityConfigs).
+const PRINCIPAL_KEYS: [&str; 2] = ["principal.builder.class", "ssl.principal.mapping.rules"];
 
 /// A source that has not renewed a day before the end is late: cert-manager and KubeDB renew at two thirds of a life
 /// of weeks.
