@@ -11,9 +11,9 @@ use crate::certificates::bundle::Bundle;
 use crate::certificates::finding::Finding;
 use crate::certificates::finding::Severity;
 use crate::certificates::install;
+use crate::certificates::install::Installed;
 use crate::certificates::install::StoreKind;
 use crate::certificates::preflight;
-use crate::certificates::renew_point::RenewPoint;
 use crate::certificates::request::Request;
 use crate::certificates::requirements::Authorization;
 use crate::certificates::requirements::Requirements;
@@ -37,10 +37,23 @@ use crate::commands::failure::Failure;
 use crate::commands::failure::chain;
 use crate::commands::inputs;
 use crate::commands::inputs::Inputs;
+use crate::disk::step::Content;
 use crate::disk::step::Step;
 use crate::pki::hostname::Host;
 use crate::pki::io as pki_io;
+use crate::pki::renew_point::RenewPoint;
 use crate::pki::stores::StorePassword;
+
+/// A certificate that is still to be fetched: from whom, and what it must be.
+pub struct Order {
+    name: String,
+    folder: PathBuf,
+    source: Box<dyn Source>,
+    request: Request,
+    requirements: Requirements,
+    kind: StoreKind,
+    renew_point: RenewPoint,
+}
 
 /// A certificate that is fetched and checked.
 #[derive(Debug)]
@@ -80,41 +93,62 @@ pub fn source(inputs: &Inputs, certificate: &Certificate) -> Result<Box<dyn Sour
     })
 }
 
-/// Fetches a certificate, or keeps the one that is installed, and checks it. All findings come at once.
-pub fn check(inputs: &Inputs, certificate: &Certificate, now: SystemTime) -> Result<Checked, Failure> {
-    let of_usage = |reason, error: &dyn std::error::Error| Failure::of(Exit::Usage, reason, error);
-    let renew_point = RenewPoint::from_percent(certificate.renew_at_percent.into())
-        .map_err(|error| of_usage(error.reason(), &error))?;
-    let request = request(inputs, certificate)?;
-    let requirements = requirements(inputs, certificate)?;
-    let kind = store_kind(inputs, certificate)?;
-    let folder = inputs.run_folder.join("tls").join(&certificate.name);
-    let source = source(inputs, certificate)?;
-    let keystore = folder.join(kind.keystore_name());
-    // A source that issues anew at each fetch is not asked while the leaf that is there will do, so that a container
-    // that restarts keeps its certificate, and `init` twice is `init` once.
-    let installed = match source.trusted(&request).map_err(not_given)? {
-        // A keystore that is not there, or cannot be read, is written anew.
-        Some(anchors) => cluster_io::read(&keystore).ok().and_then(|keystore| {
-            install::keep(&keystore, &kind, &anchors, &request, &requirements, renew_point, now)
-        }),
-        None => None,
-    };
-    let (bundle, kept) = match installed {
-        Some(bundle) => (bundle, true),
-        None => (source.fetch(&request, now).map_err(not_given)?, false),
-    };
-    let findings = preflight::preflight(&bundle, &requirements, now);
-    let said = |finding: &Finding| format!("certificate {}: {}", certificate.name, chain(finding));
-    let (refusals, warnings): (Vec<_>, Vec<_>) =
-        findings.iter().partition(|finding| finding.severity() == Severity::Refusal);
-    let refusals = refusals.into_iter().map(|finding| (said(finding), finding.reason())).collect();
-    if let Some(failure) = Failure::all(Exit::Person, refusals) {
-        return Err(failure);
+impl Order {
+    /// What follows from the settings, for one certificate; asks its source nothing.
+    pub fn new(inputs: &Inputs, certificate: &Certificate) -> Result<Self, Failure> {
+        let renew_point = RenewPoint::from_percent(certificate.renew_at_percent.into())
+            .map_err(|error| Failure::of(Exit::Usage, error.reason(), &error))?;
+        Ok(Self {
+            name: certificate.name.clone(),
+            folder: inputs.run_folder.join("tls").join(&certificate.name),
+            source: source(inputs, certificate)?,
+            request: request(inputs, certificate)?,
+            requirements: requirements(inputs, certificate)?,
+            kind: store_kind(inputs, certificate)?,
+            renew_point,
+        })
     }
-    let steps = install::steps(&bundle, &folder, &kind).map_err(|error| of_usage(error.reason(), &error))?;
-    let warnings = warnings.into_iter().map(said).collect();
-    Ok(Checked { name: certificate.name.clone(), bundle, steps, warnings, kept })
+
+    /// Whether the source has to make something lasting before it can give a certificate.
+    pub fn makes_a_ca(&self) -> bool {
+        self.source.fetch_writes()
+    }
+
+    /// Fetches the certificate, or keeps the one that is installed, and checks it. All findings come at once.
+    pub fn check(&self, now: SystemTime) -> Result<Checked, Failure> {
+        let Self { name, folder, source, request, requirements, kind, renew_point } = self;
+        // A store that is not there, or cannot be read, is written anew.
+        let store = |name| {
+            let bytes = cluster_io::read(&folder.join(name)).ok();
+            bytes.map(|mut bytes| Content::new(std::mem::take(&mut *bytes)))
+        };
+        let installed =
+            Installed { keystore: store(kind.keystore_name()), truststore: store(kind.truststore_name()) };
+        // A source that issues anew at each fetch is not asked while the leaf that is there will do, so that a
+        // container that restarts keeps its certificate, and `init` twice is `init` once.
+        let kept = match (source.trusted(request).map_err(not_given)?, &installed.keystore) {
+            (Some(anchors), Some(keystore)) => {
+                install::keep(keystore.bytes(), kind, &anchors, request, requirements, *renew_point, now)
+            }
+            (None, _) | (_, None) => None,
+        };
+        let (bundle, kept) = match kept {
+            Some(bundle) => (bundle, true),
+            None => (source.fetch(request, now).map_err(not_given)?, false),
+        };
+        let findings = preflight::preflight(&bundle, requirements, now);
+        let said = |finding: &Finding| format!("certificate {name}: {}", chain(finding));
+        let (refusals, warnings): (Vec<_>, Vec<_>) =
+            findings.iter().partition(|finding| finding.severity() == Severity::Refusal);
+        let refusals = refusals.into_iter().map(|finding| (said(finding), finding.reason())).collect();
+        if let Some(failure) = Failure::all(Exit::Person, refusals) {
+            return Err(failure);
+        }
+        let steps = install::steps(&bundle, folder, kind, &installed)
+            .map_err(|error| Failure::of(Exit::Usage, error.reason(), &error))?;
+        let warnings = warnings.into_iter().map(said).collect();
+        Ok(Checked { name: name.clone(), bundle, steps, warnings, kept })
+    }
 }
 
 /// What the agent's own connections show: this leaf and its trust.

@@ -176,8 +176,8 @@ impl LocalCaError {
     }
 }
 
-/// Long enough that nobody thinks about it, short of [`Request::MAX_LIFETIME`] by nothing.
-const CA_LIFETIME: Duration = Request::MAX_LIFETIME;
+/// Long enough that nobody thinks about it.
+const CA_LIFETIME: Duration = sign::MAX_LIFETIME;
 
 /// Making a CA takes milliseconds; who holds the lock for longer is stopped or stuck.
 const LOCK_WITHIN: Duration = Duration::from_secs(30);
@@ -313,6 +313,11 @@ impl Source for LocalCa {
         self.issue(request, now).map_err(source_error)
     }
 
+    fn fetch_writes(&self) -> bool {
+        let (certificate, key) = self.paths();
+        !certificate.exists() || !key.exists()
+    }
+
     fn trusted(&self, request: &Request) -> Result<Option<Vec<Certificate>>, SourceError> {
         if !self.folder.exists() {
             return Ok(None);
@@ -396,8 +401,10 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let source = LocalCa::new(home.path().join("ca"));
         assert_eq!(source.trusted(&request()).unwrap(), None);
+        assert!(source.fetch_writes());
         let (first, second) = (fetch(&source), fetch(&source));
         assert_eq!(first.anchors(), second.anchors());
+        assert!(!source.fetch_writes());
         assert_eq!(source.trusted(&request()).unwrap().unwrap(), first.anchors());
         assert_ne!(first.key().public_key(), second.key().public_key());
         for bundle in [&first, &second] {

@@ -20,6 +20,11 @@ pub trait Source {
     /// Reads or makes the certificate for `request`. `now` dates what is made.
     fn fetch(&self, request: &Request, now: SystemTime) -> Result<Bundle, SourceError>;
 
+    /// Whether [`fetch`](Self::fetch) would write something now, which a plan that may still be refused must not do.
+    fn fetch_writes(&self) -> bool {
+        false
+    }
+
     /// Whom a leaf of this source is verified against, where it issues a new leaf at each fetch and an installed one
     /// may be kept instead; `None` where there is nothing to keep, or nothing was ever issued. Makes nothing.
     fn trusted(&self, _request: &Request) -> Result<Option<Vec<Certificate>>, SourceError> {
