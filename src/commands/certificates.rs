@@ -109,9 +109,9 @@ impl Order {
         })
     }
 
-    /// Whether the source has to make something lasting before it can give a certificate.
+    /// Whether the source has to make a CA before it can give a certificate.
     pub fn makes_a_ca(&self) -> bool {
-        self.source.fetch_writes()
+        self.source.makes_a_ca()
     }
 
     /// Fetches the certificate, or keeps the one that is installed, and checks it. All findings come at once.

@@ -82,7 +82,7 @@ pub fn run(args: &Init) -> Result<Vec<String>, Failure> {
 }
 
 /// Looks at everything and plans. The only thing it may write is a local CA that is not there yet, and that only when
-/// nothing else is refused.
+/// nothing else is refused (and the copy of a CA's certificate, where somebody took it away).
 pub fn prepare(inputs: Inputs) -> Result<Prepared, Failure> {
     let wanted = storage::wanted(&inputs)?;
     let found = storage::look(&wanted);

@@ -313,9 +313,9 @@ impl Source for LocalCa {
         self.issue(request, now).map_err(source_error)
     }
 
-    fn fetch_writes(&self) -> bool {
-        let (certificate, key) = self.paths();
-        !certificate.exists() || !key.exists()
+    fn makes_a_ca(&self) -> bool {
+        let (_, key_path) = self.paths();
+        !key_path.exists()
     }
 
     fn trusted(&self, request: &Request) -> Result<Option<Vec<Certificate>>, SourceError> {
@@ -401,10 +401,10 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let source = LocalCa::new(home.path().join("ca"));
         assert_eq!(source.trusted(&request()).unwrap(), None);
-        assert!(source.fetch_writes());
+        assert!(source.makes_a_ca());
         let (first, second) = (fetch(&source), fetch(&source));
         assert_eq!(first.anchors(), second.anchors());
-        assert!(!source.fetch_writes());
+        assert!(!source.makes_a_ca());
         assert_eq!(source.trusted(&request()).unwrap().unwrap(), first.anchors());
         assert_ne!(first.key().public_key(), second.key().public_key());
         for bundle in [&first, &second] {
@@ -444,6 +444,8 @@ mod tests {
         let copy = fs::read(&certificate).unwrap();
         set_aside(&certificate);
         write(home.path().join("ca/ca.key.tmp"), "half a k");
+        // The copy alone is no reason to ask last, and without the certificate that the others know.
+        assert!(!source.makes_a_ca());
         assert_eq!(fetch(&source).anchors(), before.anchors());
         assert_eq!(fs::read(&certificate).unwrap(), copy);
     }

@@ -20,8 +20,8 @@ pub trait Source {
     /// Reads or makes the certificate for `request`. `now` dates what is made.
     fn fetch(&self, request: &Request, now: SystemTime) -> Result<Bundle, SourceError>;
 
-    /// Whether [`fetch`](Self::fetch) would write something now, which a plan that may still be refused must not do.
-    fn fetch_writes(&self) -> bool {
+    /// Whether [`fetch`](Self::fetch) would have to make a CA first, which a plan that may still be refused must not.
+    fn makes_a_ca(&self) -> bool {
         false
     }
 
