@@ -102,7 +102,7 @@ pub enum Finding {
         /// Its last second.
         not_after: String,
     },
-    /// A Kafka node is server and client to its peers with the same leaf.
+    /// A Kafka node is server and client to its peers with the same leaf, and server alone to clients.
     #[error("the extended key usage of leaf {leaf} does not name {}", usage.word())]
     UsageMissing {
         /// The leaf's short fingerprint.
@@ -142,6 +142,18 @@ pub enum Finding {
         /// The entries, joined as Kafka writes them.
         super_users: String,
     },
+    /// A person's own rules decide who this leaf is for Kafka.
+    #[error(
+        "{key} makes a principal of leaf {leaf} ({subject}) in a way of its own; whether it is a super user is not checked"
+    )]
+    PrincipalMapped {
+        /// The leaf's short fingerprint.
+        leaf: String,
+        /// The leaf's subject.
+        subject: String,
+        /// The property that says how.
+        key: String,
+    },
     /// Refused by current TLS libraries; Java refuses MD5 outright.
     #[error("certificate {subject} is signed with {hash}; want SHA-256 or better")]
     WeakSignature {
@@ -165,7 +177,7 @@ impl Finding {
     /// Whether it stops the plan.
     pub fn severity(&self) -> Severity {
         match self {
-            Self::ExpiresSoon { .. } => Severity::Warning,
+            Self::ExpiresSoon { .. } | Self::PrincipalMapped { .. } => Severity::Warning,
             Self::KeyNotServed { .. }
             | Self::KeyTooWeak { .. }
             | Self::KeyMismatch { .. }
@@ -205,6 +217,7 @@ impl Finding {
             Self::HostNotCovered { .. } => "HostNotCovered",
             Self::LeafIsCa { .. } => "LeafIsCa",
             Self::NotSuperUser { .. } => "PrincipalNotSuperUser",
+            Self::PrincipalMapped { .. } => "PrincipalNotChecked",
             Self::WeakSignature { .. } => "SignatureWeak",
         }
     }

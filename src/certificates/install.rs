@@ -7,13 +7,14 @@ use std::time::SystemTime;
 use crate::certificates::bundle::Bundle;
 use crate::certificates::finding::Severity;
 use crate::certificates::preflight;
-use crate::certificates::preflight::Requirements;
-use crate::certificates::renew_point::RenewPoint;
 use crate::certificates::request::Request;
+use crate::certificates::requirements::Requirements;
+use crate::disk::step::Content;
 use crate::disk::step::Step;
 use crate::pki::certificate::Certificate;
 use crate::pki::hostname::Host;
 use crate::pki::key_kind::KeyKind;
+use crate::pki::renew_point::RenewPoint;
 use crate::pki::stores;
 use crate::pki::stores::StoreError;
 use crate::pki::stores::StorePassword;
@@ -54,27 +55,67 @@ const KEYSTORE_MODE: u32 = 0o440;
 const TRUSTSTORE_MODE: u32 = 0o444;
 const FOLDER_MODE: u32 = 0o750;
 
+/// The two stores that are on the disk, where they are there and can be read.
+#[derive(Debug, Default)]
+pub struct Installed {
+    /// All bytes of the keystore.
+    pub keystore: Option<Content>,
+    /// All bytes of the truststore.
+    pub truststore: Option<Content>,
+}
+
 /// The folder (its parent must be there), the truststore and then the keystore in it: a leaf is never there before the
 /// trust in its issuer.
 ///
-/// Preflight decides whether a bundle may be installed; this does not look again.
-pub fn steps(bundle: &Bundle, folder: &Path, kind: &StoreKind) -> Result<Vec<Step>, StoreError> {
+/// Preflight decides whether a bundle may be installed; this does not look again. A PKCS12 store is salted, so one
+/// that is installed and holds the same keeps its bytes: equal bundles leave equal files.
+pub fn steps(
+    bundle: &Bundle,
+    folder: &Path,
+    kind: &StoreKind,
+    installed: &Installed,
+) -> Result<Vec<Step>, StoreError> {
     let (keystore, truststore) = match kind {
         StoreKind::Pem => {
             // Moved, not copied: the step's content is wiped in its turn.
             let mut keystore = stores::keystore_pem(bundle.key(), bundle.chain());
             (std::mem::take(&mut *keystore), stores::truststore_pem(bundle.anchors()))
         }
-        StoreKind::Pkcs12 { password } => (
-            stores::keystore_pkcs12(bundle.key(), bundle.chain(), password)?,
-            stores::truststore_pkcs12(bundle.anchors(), password)?,
-        ),
+        StoreKind::Pkcs12 { password } => {
+            let keystore = installed.keystore.as_ref().map(Content::bytes);
+            let truststore = installed.truststore.as_ref().map(Content::bytes);
+            let keystore = keystore.filter(|bytes| is_keystore_of(bundle, bytes, password));
+            let truststore = truststore.filter(|bytes| is_truststore_of(bundle, bytes, password));
+            (
+                match keystore {
+                    Some(same) => same.to_vec(),
+                    None => stores::keystore_pkcs12(bundle.key(), bundle.chain(), password)?,
+                },
+                match truststore {
+                    Some(same) => same.to_vec(),
+                    None => stores::truststore_pkcs12(bundle.anchors(), password)?,
+                },
+            )
+        }
     };
     Ok(vec![
         Step::CreateDir { path: folder.to_owned(), mode: FOLDER_MODE },
         Step::replace(folder.join(kind.truststore_name()), truststore, TRUSTSTORE_MODE),
         Step::replace(folder.join(kind.keystore_name()), keystore, KEYSTORE_MODE),
     ])
+}
+
+fn is_keystore_of(bundle: &Bundle, bytes: &[u8], password: &StorePassword) -> bool {
+    stores::read_keystore_pkcs12(bytes, password).is_some_and(|(key, chain)| {
+        key.pkcs8_der() == bundle.key().pkcs8_der() && chain.iter().eq(bundle.chain())
+    })
+}
+
+fn is_truststore_of(bundle: &Bundle, bytes: &[u8], password: &StorePassword) -> bool {
+    let fingerprints =
+        |all: &[Certificate]| -> BTreeSet<_> { all.iter().map(Certificate::fingerprint).collect() };
+    stores::read_truststore_pkcs12(bytes, password)
+        .is_some_and(|anchors| fingerprints(&anchors) == fingerprints(bundle.anchors()))
 }
 
 /// The installed pair as a bundle, if it is still what `request` asks for, passes preflight against `anchors` (the
@@ -120,8 +161,8 @@ mod tests {
     use zeroize::Zeroizing;
 
     use super::*;
-    use crate::certificates::preflight::Authorization;
-    use crate::disk::step::Content;
+    use crate::certificates::requirements::Authorization;
+    use crate::certificates::requirements::ShownTo;
     use crate::pki::key_kind::KeyAlgorithm;
     use crate::pki::testing;
     use crate::pki::testing::Issued;
@@ -147,7 +188,8 @@ mod tests {
         let ca = testing::root("ca");
         let bundle = bundle(&ca, &ca.sign(testing::leaf_params("node", &["a"])));
         let shown = |kind: &StoreKind| {
-            let steps = steps(&bundle, Path::new("/run/kraftlet/tls/node"), kind).unwrap();
+            let steps =
+                steps(&bundle, Path::new("/run/kraftlet/tls/node"), kind, &Installed::default()).unwrap();
             let lines: Vec<String> = steps
                 .iter()
                 .map(|step| step.to_string().split(" bytes").next().unwrap_or_default().to_owned())
@@ -184,11 +226,43 @@ mod tests {
         let ca = testing::root("ca");
         let bundle = bundle(&ca, &ca.sign(testing::leaf_params("node", &["a"])));
         let folder = root.path().join("node");
-        let first = steps(&bundle, &folder, &StoreKind::Pem).unwrap();
-        assert_eq!(first, steps(&bundle, &folder, &StoreKind::Pem).unwrap());
+        let first = steps(&bundle, &folder, &StoreKind::Pem, &Installed::default()).unwrap();
+        assert_eq!(first, steps(&bundle, &folder, &StoreKind::Pem, &Installed::default()).unwrap());
         crate::disk::io::apply(&first).unwrap();
         let mode = |name: &str| std::fs::metadata(folder.join(name)).unwrap().permissions().mode() & 0o7777;
         assert_eq!((mode("."), mode("truststore.pem"), mode("keystore.pem")), (0o750, 0o444, 0o440));
+    }
+
+    fn due_at_67_percent() -> RenewPoint {
+        RenewPoint::from_percent(67).unwrap()
+    }
+
+    #[test]
+    fn a_salted_store_that_holds_the_same_keeps_its_bytes() {
+        let ca = testing::root("ca");
+        let other = testing::root("other").certificate;
+        let leaf = ca.sign(testing::leaf_params("node", &["a"]));
+        let of = |leaf: &Issued, anchors: &[&Certificate]| {
+            let anchors = anchors.iter().map(|anchor| (*anchor).clone());
+            Bundle::new(leaf.private_key(), leaf.certificate.clone(), Vec::new(), anchors)
+        };
+        let contents = |bundle: &Bundle, installed: &Installed| {
+            let steps = steps(bundle, Path::new("/t"), &pkcs12(), installed).unwrap();
+            (content(&steps[1]).clone(), content(&steps[2]).clone())
+        };
+        let (truststore, keystore) = contents(&of(&leaf, &[&ca.certificate, &other]), &Installed::default());
+        let installed = Installed { keystore: Some(keystore.clone()), truststore: Some(truststore.clone()) };
+        let check = |bundle: &Bundle, same: (bool, bool)| {
+            let found = contents(bundle, &installed);
+            assert_eq!((found.0 == truststore, found.1 == keystore), same);
+        };
+        check(&of(&leaf, &[&other, &ca.certificate]), (true, true));
+        check(&of(&leaf, &[&ca.certificate]), (false, true));
+        let renewed = ca.sign(testing::leaf_params("node", &["a"]));
+        check(&of(&renewed, &[&ca.certificate, &other]), (true, false));
+        let swapped = Installed { keystore: Some(truststore.clone()), truststore: Some(keystore.clone()) };
+        let found = contents(&of(&leaf, &[&ca.certificate, &other]), &swapped);
+        assert!(found.0 != keystore && found.1 != truststore);
     }
 
     const HOSTS: [&str; 2] = ["kafka-0.kafka", "10.0.0.1"];
@@ -201,6 +275,7 @@ mod tests {
     fn requirements(super_user: &str) -> Requirements {
         Requirements {
             hosts: HOSTS.iter().map(|host| host.parse().unwrap()).collect(),
+            shown_to: ShownTo::Peers,
             authorization: Authorization::SuperUsers(BTreeSet::from([super_user.to_owned()])),
             warn_within: Duration::ZERO,
         }
@@ -211,12 +286,12 @@ mod tests {
         let ca = testing::root("ca");
         let bundle = bundle(&ca, &ca.sign(testing::leaf_params("node", &HOSTS)));
         for kind in [StoreKind::Pem, pkcs12()] {
-            let steps = steps(&bundle, Path::new("/t"), &kind).unwrap();
+            let steps = steps(&bundle, Path::new("/t"), &kind, &Installed::default()).unwrap();
             let keystore = content(&steps[2]).bytes();
             let kept = |now| {
                 let wanted = request("node", &HOSTS, KeyAlgorithm::EcdsaP256);
                 let needed = requirements("User:CN=node");
-                keep(keystore, &kind, bundle.anchors(), &wanted, &needed, RenewPoint::default(), now)
+                keep(keystore, &kind, bundle.anchors(), &wanted, &needed, due_at_67_percent(), now)
             };
             let found = kept(testing::now()).unwrap();
             assert_eq!((found.leaf(), found.anchors()), (bundle.leaf(), bundle.anchors()));
@@ -232,12 +307,12 @@ mod tests {
     fn a_leaf_that_is_not_what_is_asked_for_is_not_kept() {
         let ca = testing::root("ca");
         let bundle = bundle(&ca, &ca.sign(testing::leaf_params("node", &HOSTS)));
-        let steps = steps(&bundle, Path::new("/t"), &StoreKind::Pem).unwrap();
+        let steps = steps(&bundle, Path::new("/t"), &StoreKind::Pem, &Installed::default()).unwrap();
         let keystore = content(&steps[2]).bytes();
         let other = testing::root("ca").certificate;
         let check = |keystore: &[u8], anchors: &[Certificate], wanted: &Request, super_user: &str, want| {
             let needed = requirements(super_user);
-            let point = RenewPoint::default();
+            let point = due_at_67_percent();
             let kept = keep(keystore, &StoreKind::Pem, anchors, wanted, &needed, point, testing::now());
             assert_eq!(kept.is_some(), want);
         };

@@ -5,7 +5,6 @@
 //! handshake; a leaf whose principal is not authorised ends the process at the next leader change. So everything that
 //! is wrong is found here and said at once.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 use std::time::SystemTime;
 
@@ -13,32 +12,13 @@ use jiff::Timestamp;
 
 use crate::certificates::bundle::Bundle;
 use crate::certificates::finding::Finding;
+use crate::certificates::requirements::Authorization;
+use crate::certificates::requirements::Requirements;
+use crate::certificates::requirements::ShownTo;
 use crate::pki::certificate::Certificate;
 use crate::pki::certificate::Role;
-use crate::pki::certificate::Usage;
 use crate::pki::chain;
 use crate::pki::chain::VerifyError;
-use crate::pki::hostname::Host;
-
-/// What the node needs of its certificate.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Requirements {
-    /// Every name and address under which the node is advertised.
-    pub hosts: Vec<Host>,
-    /// Who must be a super user.
-    pub authorization: Authorization,
-    /// A certificate that ends within this time is worth a warning.
-    pub warn_within: Duration,
-}
-
-/// How Kafka will take the leaf's principal.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Authorization {
-    /// The entries of `super.users`, each as `User:CN=…`; the leaf's principal must be one of them.
-    SuperUsers(BTreeSet<String>),
-    /// No authorizer, or principals are mapped by rules of the user's own: nothing can be said.
-    NotChecked,
-}
 
 /// Everything that is wrong with `bundle` for this node at `now`, in the order key, leaf, chain, trust; empty when it
 /// may be installed and nobody need know.
@@ -47,7 +27,7 @@ pub fn preflight(bundle: &Bundle, requirements: &Requirements, now: SystemTime) 
     check_key(bundle, &mut findings);
     check_leaf(bundle.leaf(), requirements, &mut findings);
     check_signatures_and_dates(bundle, requirements, now, &mut findings);
-    check_trust(bundle, now, &mut findings);
+    check_trust(bundle, requirements.shown_to, now, &mut findings);
     findings
 }
 
@@ -74,7 +54,7 @@ fn check_leaf(leaf: &Certificate, requirements: &Requirements, findings: &mut Ve
     if leaf.role() == Role::Ca {
         findings.push(Finding::LeafIsCa { leaf: short(leaf), subject: name(leaf) });
     }
-    for usage in [Usage::ServerAuth, Usage::ClientAuth] {
+    for &usage in requirements.shown_to.usages() {
         if !leaf.allows(usage) {
             findings.push(Finding::UsageMissing { leaf: short(leaf), usage });
         }
@@ -89,12 +69,20 @@ fn check_leaf(leaf: &Certificate, requirements: &Requirements, findings: &mut Ve
             names: names_of(leaf),
         });
     }
-    if let Authorization::SuperUsers(super_users) = &requirements.authorization {
-        let principal = format!("User:{}", leaf.subject());
-        if !super_users.contains(&principal) {
+    let principal = format!("User:{}", leaf.subject());
+    match &requirements.authorization {
+        Authorization::SuperUsers(super_users) if !super_users.contains(&principal) => {
             let super_users = super_users.iter().map(String::as_str).collect::<Vec<_>>().join(";");
             findings.push(Finding::NotSuperUser { principal, super_users });
         }
+        Authorization::MappedBy(key) => {
+            findings.push(Finding::PrincipalMapped {
+                leaf: short(leaf),
+                subject: name(leaf),
+                key: key.clone(),
+            });
+        }
+        Authorization::SuperUsers(_) | Authorization::NotChecked => {}
     }
 }
 
@@ -129,8 +117,13 @@ fn check_signatures_and_dates(
     }
 }
 
-fn check_trust(bundle: &Bundle, now: SystemTime, findings: &mut Vec<Finding>) {
+fn check_trust(bundle: &Bundle, shown_to: ShownTo, now: SystemTime, findings: &mut Vec<Finding>) {
     let leaf = bundle.leaf();
+    let mut anchors = bundle.anchors().to_vec();
+    if shown_to == ShownTo::Clients && !anchors.is_empty() {
+        // Their truststore is not known. What we send them is verified as far as it goes.
+        anchors.extend(bundle.intermediates().last().cloned());
+    }
     if let Err(source) = chain::check_order(bundle.chain()) {
         findings.push(Finding::ChainOrder { source });
     }
@@ -138,16 +131,18 @@ fn check_trust(bundle: &Bundle, now: SystemTime, findings: &mut Vec<Finding>) {
     let begins_at = bundle.chain().map(Certificate::not_before).max().unwrap_or(now);
     let ends_at = bundle.chain().map(Certificate::not_after).min().unwrap_or(now);
     let at = now.max(begins_at).min(ends_at);
-    let verify = |usage| chain::verify(leaf, bundle.intermediates(), bundle.anchors(), at, usage);
+    let verify = |usage| chain::verify(leaf, bundle.intermediates(), &anchors, at, usage);
     let mut refused = Vec::new();
     match verify(None) {
         Ok(()) => {
-            let allowed =
-                [Usage::ServerAuth, Usage::ClientAuth].into_iter().filter(|usage| leaf.allows(*usage));
+            let allowed = shown_to.usages().iter().copied().filter(|usage| leaf.allows(*usage));
             refused.extend(allowed.filter_map(|usage| verify(Some(usage)).err()));
         }
         Err(VerifyError::NoAnchors) => findings.push(Finding::AnchorsMissing),
-        Err(VerifyError::UnknownIssuer { .. }) => findings.push(no_path(bundle)),
+        Err(VerifyError::UnknownIssuer { .. }) => match shown_to {
+            ShownTo::Peers => findings.push(no_path(bundle)),
+            ShownTo::Clients => {}
+        },
         // One of them is out of its time now, and has been named. That there is no time for all adds nothing.
         Err(VerifyError::Expired | VerifyError::NotYetValid) if ends_at < begins_at => {}
         // Named above, by the certificate that it is about.
@@ -226,6 +221,7 @@ mod tests {
     fn requirements() -> Requirements {
         Requirements {
             hosts: ["kafka-0.kafka", "10.0.0.1"].iter().map(|host| host.parse().unwrap()).collect(),
+            shown_to: ShownTo::Peers,
             authorization: Authorization::SuperUsers(
                 ["User:CN=node".to_owned(), "User:CN=admin".to_owned()].into(),
             ),
@@ -487,6 +483,48 @@ mod tests {
         );
         let unchecked = Requirements { authorization: Authorization::NotChecked, ..requirements() };
         assert_eq!(found(&other, &unchecked), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_principal_that_is_mapped_is_a_warning() {
+        let bundle = changed(|_| {});
+        let by = Authorization::MappedBy("ssl.principal.mapping.rules".to_owned());
+        let mapped = Requirements { authorization: by, ..requirements() };
+        let want = "PrincipalNotChecked: ssl.principal.mapping.rules makes a principal of leaf <leaf> (CN=node) in a way \
+                    of its own; whether it is a super user is not checked";
+        assert_eq!(found(&bundle, &mapped), [want]);
+        let findings = preflight(&bundle, &mapped, testing::now());
+        assert!(findings.iter().all(|finding| finding.severity() == Severity::Warning));
+    }
+
+    #[test]
+    fn clients_need_a_server_and_have_a_truststore_of_their_own() {
+        let for_clients = Requirements {
+            shown_to: ShownTo::Clients,
+            authorization: Authorization::NotChecked,
+            ..requirements()
+        };
+        let check = |bundle: &Bundle, want: &[&str]| assert_eq!(found(bundle, &for_clients), want);
+        let server_only = |params: &mut CertificateParams| {
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        };
+        let ours = testing::root("ours");
+        let (root, middle, leaf) = made(server_only);
+        check(&bundle(&leaf, &[&middle], &[&ours]), &[]);
+        check(&bundle(&leaf, &[&middle, &root], &[&ours]), &[]);
+        check(&bundle(&leaf, &[], &[&ours]), &[]);
+        // What can be told without their truststore is told.
+        check(
+            &bundle(&leaf, &[&middle], &[]),
+            &["TrustAnchorsMissing: no trust anchors; want at least one CA certificate"],
+        );
+        check(
+            &changed(|params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth]),
+            &["ServerAuthMissing: the extended key usage of leaf <leaf> does not name serverAuth"],
+        );
+        let namesake = testing::root("root").sign(testing::ca_params("middle"));
+        let forged = found(&bundle(&leaf, &[&namesake], &[&ours]), &for_clients);
+        assert!(forged.len() == 1 && forged[0].contains("does not verify"), "{forged:?}");
     }
 
     // Made once by OpenSSL 3.0, which still signs with SHA-1; rcgen does not.

@@ -7,6 +7,7 @@ use crate::pki::chain;
 use crate::pki::chain::PemError;
 use crate::pki::hostname::Host;
 use crate::pki::key_kind::KeyAlgorithm;
+use crate::pki::sign;
 
 /// What to ask a source for. Sources that cannot issue (`mounted`) take only the further anchors from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,8 +22,8 @@ pub struct Request {
 /// A request that no source could fulfil.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
-    /// X.520 ends a common name at 64 characters, and OpenSSL insists.
-    #[error("common name {common_name:?} has {length} characters; want 1 to 64")]
+    /// None, or longer than [`sign::MAX_COMMON_NAME`].
+    #[error("common name {common_name:?} has {length} characters; want 1 to {}", sign::MAX_COMMON_NAME)]
     CommonName {
         /// As given, cut short.
         common_name: String,
@@ -33,7 +34,7 @@ pub enum RequestError {
     #[error("no host names for the certificate; want at least one advertised name")]
     NoHosts,
     /// Too short to be renewed in time, or longer than a CA of ours lives.
-    #[error("certificate lifetime of {} s; want {} s to {} s", found.as_secs(), Request::MIN_LIFETIME.as_secs(), Request::MAX_LIFETIME.as_secs())]
+    #[error("certificate lifetime of {} s; want {} s to {} s", found.as_secs(), sign::MIN_LIFETIME.as_secs(), sign::MAX_LIFETIME.as_secs())]
     Lifetime {
         /// As given.
         found: Duration,
@@ -60,11 +61,6 @@ impl RequestError {
 }
 
 impl Request {
-    /// Enough for a node to start and to be renewed once; tests of expiry live at this end.
-    pub const MIN_LIFETIME: Duration = Duration::from_secs(60);
-    /// A CA of ours lives ten years, and a leaf that outlives its CA is no leaf.
-    pub const MAX_LIFETIME: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
-
     /// `hosts` are the names and addresses a peer may dial, in the order in which the certificate shall list them;
     /// those that come twice are taken once.
     pub fn new(
@@ -74,11 +70,11 @@ impl Request {
         lifetime: Duration,
     ) -> Result<Self, RequestError> {
         let length = common_name.chars().count();
-        if !(1..=64).contains(&length) {
+        if !(1..=sign::MAX_COMMON_NAME).contains(&length) {
             let common_name = common_name.chars().take(80).collect();
             return Err(RequestError::CommonName { common_name, length });
         }
-        if !(Self::MIN_LIFETIME..=Self::MAX_LIFETIME).contains(&lifetime) {
+        if !(sign::MIN_LIFETIME..=sign::MAX_LIFETIME).contains(&lifetime) {
             return Err(RequestError::Lifetime { found: lifetime });
         }
         let mut once: Vec<Host> = Vec::new();

@@ -11,12 +11,13 @@ use crate::certificates::bundle::Bundle;
 use crate::certificates::finding::Finding;
 use crate::certificates::finding::Severity;
 use crate::certificates::install;
+use crate::certificates::install::Installed;
 use crate::certificates::install::StoreKind;
 use crate::certificates::preflight;
-use crate::certificates::preflight::Authorization;
-use crate::certificates::preflight::Requirements;
-use crate::certificates::renew_point::RenewPoint;
 use crate::certificates::request::Request;
+use crate::certificates::requirements::Authorization;
+use crate::certificates::requirements::Requirements;
+use crate::certificates::requirements::ShownTo;
 use crate::certificates::sources::Remedy;
 use crate::certificates::sources::Source;
 use crate::certificates::sources::SourceError;
@@ -26,7 +27,9 @@ use crate::cluster::certificate;
 use crate::cluster::certificate::Certificate;
 use crate::cluster::derived;
 use crate::cluster::io as cluster_io;
+use crate::cluster::listener::Listener;
 use crate::cluster::settings::Authorizer;
+use crate::cluster::settings::SecurityProtocol;
 use crate::cluster::settings::Store;
 use crate::cluster::template::Template;
 use crate::commands::failure::Exit;
@@ -34,10 +37,23 @@ use crate::commands::failure::Failure;
 use crate::commands::failure::chain;
 use crate::commands::inputs;
 use crate::commands::inputs::Inputs;
+use crate::disk::step::Content;
 use crate::disk::step::Step;
 use crate::pki::hostname::Host;
 use crate::pki::io as pki_io;
+use crate::pki::renew_point::RenewPoint;
 use crate::pki::stores::StorePassword;
+
+/// A certificate that is still to be fetched: from whom, and what it must be.
+pub struct Order {
+    name: String,
+    folder: PathBuf,
+    source: Box<dyn Source>,
+    request: Request,
+    requirements: Requirements,
+    kind: StoreKind,
+    renew_point: RenewPoint,
+}
 
 /// A certificate that is fetched and checked.
 #[derive(Debug)]
@@ -77,41 +93,62 @@ pub fn source(inputs: &Inputs, certificate: &Certificate) -> Result<Box<dyn Sour
     })
 }
 
-/// Fetches a certificate, or keeps the one that is installed, and checks it. All findings come at once.
-pub fn check(inputs: &Inputs, certificate: &Certificate, now: SystemTime) -> Result<Checked, Failure> {
-    let of_usage = |reason, error: &dyn std::error::Error| Failure::of(Exit::Usage, reason, error);
-    let renew_point = RenewPoint::from_percent(certificate.renew_at_percent.into())
-        .map_err(|error| of_usage(error.reason(), &error))?;
-    let request = request(inputs, certificate)?;
-    let requirements = requirements(inputs, certificate)?;
-    let kind = store_kind(inputs, certificate)?;
-    let folder = inputs.run_folder.join("tls").join(&certificate.name);
-    let source = source(inputs, certificate)?;
-    let keystore = folder.join(kind.keystore_name());
-    // A source that issues anew at each fetch is not asked while the leaf that is there will do, so that a container
-    // that restarts keeps its certificate, and `init` twice is `init` once.
-    let installed = match source.trusted(&request).map_err(not_given)? {
-        // A keystore that is not there, or cannot be read, is written anew.
-        Some(anchors) => cluster_io::read(&keystore).ok().and_then(|keystore| {
-            install::keep(&keystore, &kind, &anchors, &request, &requirements, renew_point, now)
-        }),
-        None => None,
-    };
-    let (bundle, kept) = match installed {
-        Some(bundle) => (bundle, true),
-        None => (source.fetch(&request, now).map_err(not_given)?, false),
-    };
-    let findings = preflight::preflight(&bundle, &requirements, now);
-    let said = |finding: &Finding| format!("certificate {}: {}", certificate.name, chain(finding));
-    let (refusals, warnings): (Vec<_>, Vec<_>) =
-        findings.iter().partition(|finding| finding.severity() == Severity::Refusal);
-    let refusals = refusals.into_iter().map(|finding| (said(finding), finding.reason())).collect();
-    if let Some(failure) = Failure::all(Exit::Person, refusals) {
-        return Err(failure);
+impl Order {
+    /// What follows from the settings, for one certificate; asks its source nothing.
+    pub fn new(inputs: &Inputs, certificate: &Certificate) -> Result<Self, Failure> {
+        let renew_point = RenewPoint::from_percent(certificate.renew_at_percent.into())
+            .map_err(|error| Failure::of(Exit::Usage, error.reason(), &error))?;
+        Ok(Self {
+            name: certificate.name.clone(),
+            folder: inputs.run_folder.join("tls").join(&certificate.name),
+            source: source(inputs, certificate)?,
+            request: request(inputs, certificate)?,
+            requirements: requirements(inputs, certificate)?,
+            kind: store_kind(inputs, certificate)?,
+            renew_point,
+        })
     }
-    let steps = install::steps(&bundle, &folder, &kind).map_err(|error| of_usage(error.reason(), &error))?;
-    let warnings = warnings.into_iter().map(said).collect();
-    Ok(Checked { name: certificate.name.clone(), bundle, steps, warnings, kept })
+
+    /// Whether the source has to make a CA before it can give a certificate.
+    pub fn makes_a_ca(&self) -> bool {
+        self.source.makes_a_ca()
+    }
+
+    /// Fetches the certificate, or keeps the one that is installed, and checks it. All findings come at once.
+    pub fn check(&self, now: SystemTime) -> Result<Checked, Failure> {
+        let Self { name, folder, source, request, requirements, kind, renew_point } = self;
+        // A store that is not there, or cannot be read, is written anew.
+        let store = |name| {
+            let bytes = cluster_io::read(&folder.join(name)).ok();
+            bytes.map(|mut bytes| Content::new(std::mem::take(&mut *bytes)))
+        };
+        let installed =
+            Installed { keystore: store(kind.keystore_name()), truststore: store(kind.truststore_name()) };
+        // A source that issues anew at each fetch is not asked while the leaf that is there will do, so that a
+        // container that restarts keeps its certificate, and `init` twice is `init` once.
+        let kept = match (source.trusted(request).map_err(not_given)?, &installed.keystore) {
+            (Some(anchors), Some(keystore)) => {
+                install::keep(keystore.bytes(), kind, &anchors, request, requirements, *renew_point, now)
+            }
+            (None, _) | (_, None) => None,
+        };
+        let (bundle, kept) = match kept {
+            Some(bundle) => (bundle, true),
+            None => (source.fetch(request, now).map_err(not_given)?, false),
+        };
+        let findings = preflight::preflight(&bundle, requirements, now);
+        let said = |finding: &Finding| format!("certificate {name}: {}", chain(finding));
+        let (refusals, warnings): (Vec<_>, Vec<_>) =
+            findings.iter().partition(|finding| finding.severity() == Severity::Refusal);
+        let refusals = refusals.into_iter().map(|finding| (said(finding), finding.reason())).collect();
+        if let Some(failure) = Failure::all(Exit::Person, refusals) {
+            return Err(failure);
+        }
+        let steps = install::steps(&bundle, folder, kind, &installed)
+            .map_err(|error| Failure::of(Exit::Usage, error.reason(), &error))?;
+        let warnings = warnings.into_iter().map(said).collect();
+        Ok(Checked { name: name.clone(), bundle, steps, warnings, kept })
+    }
 }
 
 /// What the agent's own connections show: this leaf and its trust.
@@ -162,17 +199,45 @@ fn parse_host(host: &str) -> Result<Host, Failure> {
 }
 
 fn requirements(inputs: &Inputs, certificate: &Certificate) -> Result<Requirements, Failure> {
-    let Inputs { cluster, .. } = inputs;
-    let peers = cluster.listeners.iter().filter(|one| one.is_for_controllers() || one.is_for_brokers());
-    let is_shown_to_peers = peers.into_iter().any(|one| one.certificate.as_ref() == Some(&certificate.name));
-    let authorization = match cluster.settings.authorizer {
-        Authorizer::Standard if is_shown_to_peers => {
-            Authorization::SuperUsers(derived::super_users(cluster).into_iter().collect())
+    let of_peers: Vec<&Listener> = inputs
+        .cluster
+        .listeners
+        .iter()
+        .filter(|one| one.is_for_controllers() || one.is_for_brokers())
+        .filter(|one| one.certificate.as_ref() == Some(&certificate.name))
+        .collect();
+    Ok(Requirements {
+        hosts: advertised(inputs, certificate)?,
+        shown_to: if of_peers.is_empty() { ShownTo::Clients } else { ShownTo::Peers },
+        authorization: authorization(inputs, &of_peers),
+        warn_within: WARN_WITHIN,
+    })
+}
+
+/// By what name Kafka knows a peer that shows the certificate on one of these listeners.
+fn authorization(inputs: &Inputs, of_peers: &[&Listener]) -> Authorization {
+    // With SASL, Kafka knows a peer by its login (DefaultKafkaPrincipalBuilder) and not by its leaf.
+    let known_by_leaf: Vec<&&Listener> =
+        of_peers.iter().filter(|one| one.security_protocol == SecurityProtocol::Ssl).collect();
+    match inputs.cluster.settings.authorizer {
+        Authorizer::Standard if !known_by_leaf.is_empty() => {
+            let keys = known_by_leaf.iter().flat_map(|listener| {
+                PRINCIPAL_KEYS.iter().flat_map(|key| [listener.key(key), (*key).to_owned()])
+            });
+            let is_set = |key: &String| inputs.server.lines.iter().any(|line| line.key == *key);
+            match keys.into_iter().find(is_set) {
+                Some(key) => Authorization::MappedBy(key),
+                None => {
+                    Authorization::SuperUsers(derived::super_users(&inputs.cluster).into_iter().collect())
+                }
+            }
         }
         Authorizer::Standard | Authorizer::None => Authorization::NotChecked,
-    };
-    Ok(Requirements { hosts: advertised(inputs, certificate)?, authorization, warn_within: WARN_WITHIN })
+    }
 }
+
+/// What makes a principal other than `User:` and the subject (BrokerSecurityConfigs).
+const PRINCIPAL_KEYS: [&str; 2] = ["principal.builder.class", "ssl.principal.mapping.rules"];
 
 /// A source that has not renewed a day before the end is late: cert-manager and KubeDB renew at two thirds of a life
 /// of weeks.

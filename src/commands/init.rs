@@ -15,6 +15,7 @@ use crate::cluster::server_properties;
 use crate::cluster::server_properties::SECRETS_FILE;
 use crate::commands::certificates;
 use crate::commands::certificates::Checked;
+use crate::commands::certificates::Order;
 use crate::commands::failure::Exit;
 use crate::commands::failure::Failure;
 use crate::commands::inputs;
@@ -80,28 +81,34 @@ pub fn run(args: &Init) -> Result<Vec<String>, Failure> {
     Ok(report(&prepared, begun))
 }
 
-/// Looks at everything and plans; the only thing it may write is a local CA that is not there yet.
+/// Looks at everything and plans. The only thing it may write is a local CA that is not there yet, and that only when
+/// nothing else is refused (and the copy of a CA's certificate, where somebody took it away).
 pub fn prepare(inputs: Inputs) -> Result<Prepared, Failure> {
     let wanted = storage::wanted(&inputs)?;
     let found = storage::look(&wanted);
     let now = SystemTime::now();
-    let mut certificates = Vec::new();
-    let mut failure: Option<Failure> = None;
-    for certificate in certificates::needed(&inputs) {
-        match certificates::check(&inputs, certificate, now) {
-            Ok(checked) => certificates.push(checked),
-            Err(error) => failure = Some(join(failure, error)),
-        }
-    }
+    let needed = certificates::needed(&inputs);
+    let (orders, unusable) = gather(needed.into_iter().map(|certificate| Order::new(&inputs, certificate)));
+    let (making, reading): (Vec<Order>, Vec<Order>) = orders.into_iter().partition(Order::makes_a_ca);
+    let (mut certificates, refused) = gather(reading.iter().map(|order| order.check(now)));
+    // Where the controllers' own CA is not there yet, they are asked without a certificate: nobody could know one of
+    // a CA that is yet to be made, so it learns as much, namely who is there.
     let tls = match controller_bundle(&inputs, &certificates) {
         Some(bundle) => Some(certificates::client_config(bundle)?),
         None => None,
     };
-    let plan = match (storage::plan(&inputs, &wanted, &found, tls.as_ref()), failure) {
+    let refused = [unusable, refused].into_iter().flatten().reduce(Failure::and);
+    let plan = match (storage::plan(&inputs, &wanted, &found, tls.as_ref()), refused) {
         (Ok(plan), None) => plan,
-        (Ok(_), Some(failure)) => return Err(failure),
-        (Err(refusal), failure) => return Err(join(failure, refusal)),
+        (Ok(_), Some(refused)) => return Err(refused),
+        (Err(not_stored), None) => return Err(not_stored),
+        (Err(not_stored), Some(refused)) => return Err(refused.and(not_stored)),
     };
+    let (made, refused) = gather(making.iter().map(|order| order.check(now)));
+    if let Some(failure) = refused {
+        return Err(failure);
+    }
+    certificates.extend(made);
     let mut steps = folders(&inputs.run_folder);
     steps.extend(folders(&inputs.run_folder.join("tls")));
     // A leaf that is kept is written all the same: its trust may have changed, and a truststore may be missing.
@@ -109,6 +116,24 @@ pub fn prepare(inputs: Inputs) -> Result<Prepared, Failure> {
     steps.extend(property_files(&inputs));
     steps.extend(plan.steps.iter().cloned());
     Ok(Prepared { inputs, storage: plan, certificates, steps })
+}
+
+/// Everything that worked, and one failure for all that did not.
+fn gather<T>(results: impl IntoIterator<Item = Result<T, Failure>>) -> (Vec<T>, Option<Failure>) {
+    let mut worked = Vec::new();
+    let mut failure = None;
+    for result in results {
+        match result {
+            Ok(one) => worked.push(one),
+            Err(other) => {
+                failure = Some(match failure {
+                    Some(one) => Failure::and(one, other),
+                    None => other,
+                });
+            }
+        }
+    }
+    (worked, failure)
 }
 
 /// Keeps other runs out of the run folder: two at once would write over each other's files.
@@ -124,19 +149,8 @@ fn apply(steps: &[Step]) -> Result<(), Failure> {
 }
 
 fn disk(error: DiskError) -> Failure {
-    // A full disk may have room again; a mode or an owner does not change by itself.
-    let exit = match error.reason() {
-        "DiskReadOnly" | "DiskPermissionDenied" => Exit::Person,
-        _ => Exit::Again,
-    };
+    let exit = if error.may_pass() { Exit::Again } else { Exit::Person };
     Failure::of(exit, error.reason(), &error)
-}
-
-fn join(one: Option<Failure>, other: Failure) -> Failure {
-    match one {
-        Some(one) => one.and(other),
-        None => other,
-    }
 }
 
 /// The certificate that other controllers are asked with.

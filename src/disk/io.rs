@@ -26,6 +26,9 @@ pub struct DiskError {
     source: io::Error,
 }
 
+/// `S_ISGID` of inode(7): what is made in such a directory has its group.
+const SET_GROUP_ID: u32 = 0o2000;
+
 impl DiskError {
     /// The word for logs, Events and metrics.
     pub fn reason(&self) -> &'static str {
@@ -36,6 +39,32 @@ impl DiskError {
             _ => "DiskFailed",
         }
     }
+
+    /// Whether the same step may succeed later without anybody's help.
+    pub fn may_pass(&self) -> bool {
+        may_pass(&self.source)
+    }
+}
+
+/// Whether what the system refused may succeed later without anybody's help: room comes back, a disk or a network
+/// recovers, a busy machine is less busy. An owner, a mode, a kind of file or a mount does not change by itself.
+pub fn may_pass(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error().map(Errno::from_raw),
+        Some(
+            Errno::ENOSPC
+                | Errno::EDQUOT
+                | Errno::EIO
+                | Errno::EINTR
+                | Errno::EAGAIN
+                | Errno::EBUSY
+                | Errno::ETIMEDOUT
+                | Errno::ENOMEM
+                | Errno::ENOLCK
+                | Errno::EMFILE
+                | Errno::ENFILE
+        )
+    )
 }
 
 /// Does the steps in order and stops at the first that fails; what was done before stays, and a later call with the
@@ -89,6 +118,10 @@ fn create_dir(path: &Path, mode: u32) -> Result<(), DiskError> {
     }
     // The umask has been taken off at creation; a directory left by a crash may still have that mode. A volume's
     // own root, which somebody else may own, is never made by us and so never gets here.
+    // The set-group-ID bit that it inherits is how a volume with an `fsGroup` gives all below it to the pod's group,
+    // without which a Kafka of another user cannot read its key.
+    let made = fs::metadata(path).map_err(at("look at", path))?;
+    let mode = mode | (made.permissions().mode() & SET_GROUP_ID);
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(at("set the mode of", path))?;
     sync_parent(path)
 }
@@ -154,6 +187,43 @@ mod tests {
             assert_eq!(fs::metadata(&dir).unwrap().permissions().mode() & 0o7777, 0o750);
             assert_eq!(fs::metadata(dir.join("keystore.pem")).unwrap().permissions().mode() & 0o7777, 0o440);
             assert_eq!(fs::read_dir(&dir).unwrap().count(), 1);
+        }
+    }
+
+    #[test]
+    fn a_directory_keeps_the_set_group_id_bit_of_the_volume() {
+        let root = tempfile::tempdir().unwrap();
+        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o2777)).unwrap();
+        let [outer, inner] = ["tls", "tls/node"].map(|name| root.path().join(name));
+        let steps = [(&outer, 0o755), (&inner, 0o750)];
+        let steps = steps.map(|(path, mode)| Step::CreateDir { path: path.clone(), mode });
+        for _ in 0..2 {
+            apply(&steps).unwrap();
+            let modes = [&outer, &inner].map(|dir| fs::metadata(dir).unwrap().permissions().mode() & 0o7777);
+            assert_eq!(modes, [0o2755, 0o2750]);
+        }
+    }
+
+    #[test]
+    fn room_and_health_may_come_back_and_rights_do_not() {
+        let check = |errno: Errno, want| {
+            let error = at("write", Path::new("/a"))(errno.into());
+            assert_eq!(error.may_pass(), want, "{errno}");
+        };
+        for errno in [Errno::ENOSPC, Errno::EDQUOT, Errno::EIO, Errno::EINTR, Errno::EMFILE] {
+            check(errno, true);
+        }
+        let for_a_person = [
+            Errno::EACCES,
+            Errno::EPERM,
+            Errno::EROFS,
+            Errno::ENOTDIR,
+            Errno::EISDIR,
+            Errno::ELOOP,
+            Errno::ENOENT,
+        ];
+        for errno in for_a_person {
+            check(errno, false);
         }
     }
 

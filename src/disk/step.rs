@@ -16,7 +16,8 @@ pub enum Step {
     CreateDir {
         /// The directory.
         path: PathBuf,
-        /// Permission bits, for example `0o755`; not subject to the umask.
+        /// Permission bits, for example `0o755`; not subject to the umask. A set-group-ID bit that the directory
+        /// inherits stays.
         mode: u32,
     },
     /// Make sure that the names in a directory are on the disk, where somebody who was killed may have made one.

@@ -7,6 +7,7 @@
 pub mod subject;
 pub mod key_kind;
 pub mod certificate;
+pub mod renew_point;
 pub mod private_key;
 pub mod hostname;
 pub mod chain;

@@ -122,6 +122,15 @@ impl SignError {
     }
 }
 
+/// Enough for a node to start and to be renewed once; tests of expiry live at this end.
+pub const MIN_LIFETIME: Duration = Duration::from_secs(60);
+
+/// Ten years: so long lives a CA of ours, and a leaf that outlives its CA is no leaf.
+pub const MAX_LIFETIME: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
+
+/// X.520 ends a common name at 64 characters (`ub-common-name`), and OpenSSL insists.
+pub const MAX_COMMON_NAME: usize = 64;
+
 /// Clocks of nodes differ by seconds; a leaf that is valid only from this very moment is refused by a peer that is
 /// behind. Five minutes is Kerberos' old figure for the same trouble.
 pub const BACKDATED_BY: Duration = Duration::from_secs(5 * 60);

@@ -81,6 +81,11 @@ impl StorePassword {
         }
         Ok(Self(password))
     }
+
+    /// The password itself, for the one who writes it into a store or into Kafka's file of secrets.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
 }
 
 /// The alias of DefaultSslEngineFactory's in-memory store, so that both forms look the same in Kafka's log.
@@ -123,7 +128,7 @@ pub fn keystore_pkcs12<'a>(
         // The local key id only ties key and leaf together inside the file; Java itself writes a time there.
         let entry = PrivateKeyChain::new(ALIAS, key, chain);
         store.add_entry(ALIAS, KeyStoreEntry::PrivateKeyChain(entry));
-        store.writer(&password.0).write()
+        store.writer(password.expose()).write()
     };
     encode().map_err(|source| StoreError::Encode { store: "keystore", source })
 }
@@ -139,7 +144,7 @@ pub fn truststore_pkcs12<'a>(
             let anchor = Pkcs12Certificate::from_der(anchor.der())?;
             store.add_entry(&format!("{ALIAS}{index}"), KeyStoreEntry::Certificate(anchor));
         }
-        store.writer(&password.0).write()
+        store.writer(password.expose()).write()
     };
     encode().map_err(|source| StoreError::Encode { store: "truststore", source })
 }
@@ -156,10 +161,22 @@ pub fn read_keystore_pkcs12(
     bytes: &[u8],
     password: &StorePassword,
 ) -> Option<(PrivateKey, Vec<Certificate>)> {
-    let store = KeyStore::from_pkcs12(bytes, &password.0, Pkcs12ImportPolicy::Strict).ok()?;
+    let store = KeyStore::from_pkcs12(bytes, password.expose(), Pkcs12ImportPolicy::Strict).ok()?;
     let (_alias, entry) = store.private_key_chain()?;
     let chain = entry.certs().iter().map(|certificate| Certificate::from_der(certificate.as_der()));
     Some((PrivateKey::from_pkcs8_der(entry.key().as_der()).ok()?, chain.collect::<Result<_, _>>().ok()?))
+}
+
+/// The anchors in a PKCS12 truststore of ours; `None` where it is not one or has another password.
+///
+/// Only for files that we wrote, as [`read_keystore_pkcs12`].
+pub fn read_truststore_pkcs12(bytes: &[u8], password: &StorePassword) -> Option<Vec<Certificate>> {
+    let store = KeyStore::from_pkcs12(bytes, password.expose(), Pkcs12ImportPolicy::Strict).ok()?;
+    let anchors = store.entries().map(|(_alias, entry)| match entry {
+        KeyStoreEntry::Certificate(anchor) => Certificate::from_der(anchor.as_der()).ok(),
+        _ => None,
+    });
+    anchors.collect()
 }
 
 /// One certificate as a PEM block.
@@ -236,9 +253,11 @@ mod tests {
         assert_eq!(pem, truststore_pem([&namesake, &b, &a]));
         assert_eq!(chain::parse_pem(&pem).unwrap().len(), 3);
         let p12 = truststore_pkcs12([&b, &a, &namesake, &b], &password()).unwrap();
-        let store = KeyStore::from_pkcs12(&p12, &password().0, Pkcs12ImportPolicy::Strict).unwrap();
+        let store = KeyStore::from_pkcs12(&p12, password().expose(), Pkcs12ImportPolicy::Strict).unwrap();
         let aliases: Vec<&String> = store.entries().map(|(alias, _)| alias).collect();
         assert_eq!(aliases, ["kafka0", "kafka1", "kafka2"]);
+        let found = read_truststore_pkcs12(&p12, &password()).unwrap();
+        assert_eq!(truststore_pem(&found), pem);
     }
 
     #[test]
@@ -252,5 +271,6 @@ mod tests {
         let umlaut = StorePassword::new(Zeroizing::new("chängeit".to_owned())).unwrap_err();
         assert_eq!([line_end.reason(), umlaut.reason()], ["StorePasswordCharacters"; 2]);
         assert_eq!(format!("{:?}", password()), "<redacted>");
+        assert_eq!(password().clone().expose(), "change it-1");
     }
 }

@@ -9,6 +9,8 @@ mod ask;
 #[cfg(test)]
 mod program;
 #[cfg(test)]
+mod certificates;
+#[cfg(test)]
 mod storage;
 #[cfg(test)]
 mod readme;

@@ -11,12 +11,12 @@ use std::process::Output;
 use tempfile::TempDir;
 
 /// A machine of one's own: a folder, and settings that keep everything in it.
-struct Machine {
+pub(crate) struct Machine {
     folder: TempDir,
 }
 
 impl Machine {
-    fn new(extra: &[&str]) -> Self {
+    pub(crate) fn new(extra: &[&str]) -> Self {
         let machine = Self { folder: tempfile::tempdir().unwrap() };
         let folder = machine.path("").display().to_string();
         let made =
@@ -26,28 +26,28 @@ impl Machine {
         machine
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn edit(&self, from: &str, to: &str) {
+    pub(crate) fn edit(&self, from: &str, to: &str) {
         let settings = fs::read_to_string(self.path("cluster.yaml")).unwrap();
         assert!(settings.contains(from), "{settings}");
         fs::write(self.path("cluster.yaml"), settings.replace(from, to)).unwrap();
     }
 
-    fn run(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    pub(crate) fn run(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kraftlet"));
         command.args(arguments).env_clear().envs(environment.iter().copied()).current_dir(self.folder.path());
         command.env("KRAFTLET_SETTINGS", self.path("cluster.yaml")).output().unwrap()
     }
 
-    fn init(&self, environment: &[(&str, &str)]) -> Output {
+    pub(crate) fn init(&self, environment: &[(&str, &str)]) -> Output {
         self.run(&["init"], environment)
     }
 
     /// Every file below a folder with its bytes.
-    fn files(&self, below: &str) -> BTreeMap<PathBuf, Vec<u8>> {
+    pub(crate) fn files(&self, below: &str) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut found = BTreeMap::new();
         let mut folders = vec![self.path(below)];
         while let Some(folder) = folders.pop() {
@@ -64,11 +64,11 @@ impl Machine {
     }
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-fn ends(output: &Output, code: i32, wanted: &[&str]) {
+pub(crate) fn ends(output: &Output, code: i32, wanted: &[&str]) {
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{said}{}", text(&output.stdout));
     for want in wanted {
@@ -76,7 +76,7 @@ fn ends(output: &Output, code: i32, wanted: &[&str]) {
     }
 }
 
-const POD: (&str, &str) = ("POD_NAME", "demo-0");
+pub(crate) const POD: (&str, &str) = ("POD_NAME", "demo-0");
 
 #[test]
 fn init_twice_is_init_once() {
@@ -408,7 +408,7 @@ fn what_new_cluster_prints_fits_the_published_schema() {
     }
 }
 
-fn mode(path: &Path) -> u32 {
+pub(crate) fn mode(path: &Path) -> u32 {
     use std::os::unix::fs::PermissionsExt;
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
 }

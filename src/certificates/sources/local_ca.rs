@@ -162,10 +162,11 @@ impl LocalCaError {
 
     fn remedy(&self) -> Remedy {
         match self {
-            Self::Busy { .. } | Self::Pki { .. } | Self::Disk { .. } => Remedy::TryAgain,
+            Self::Busy { .. } | Self::Pki { .. } => Remedy::TryAgain,
+            Self::Disk { source } => Remedy::of(source.may_pass()),
+            Self::Lock { source, .. } => Remedy::of(disk::io::may_pass(source)),
             Self::File { problem, .. } => problem.remedy(),
-            Self::Lock { .. }
-            | Self::KeyMissing { .. }
+            Self::KeyMissing { .. }
             | Self::CertificateMissing { .. }
             | Self::Differ { .. }
             | Self::Key { .. }
@@ -175,8 +176,8 @@ impl LocalCaError {
     }
 }
 
-/// Long enough that nobody thinks about it, short of [`Request::MAX_LIFETIME`] by nothing.
-const CA_LIFETIME: Duration = Request::MAX_LIFETIME;
+/// Long enough that nobody thinks about it.
+const CA_LIFETIME: Duration = sign::MAX_LIFETIME;
 
 /// Making a CA takes milliseconds; who holds the lock for longer is stopped or stuck.
 const LOCK_WITHIN: Duration = Duration::from_secs(30);
@@ -312,6 +313,11 @@ impl Source for LocalCa {
         self.issue(request, now).map_err(source_error)
     }
 
+    fn makes_a_ca(&self) -> bool {
+        let (_, key_path) = self.paths();
+        !key_path.exists()
+    }
+
     fn trusted(&self, request: &Request) -> Result<Option<Vec<Certificate>>, SourceError> {
         if !self.folder.exists() {
             return Ok(None);
@@ -395,8 +401,10 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let source = LocalCa::new(home.path().join("ca"));
         assert_eq!(source.trusted(&request()).unwrap(), None);
+        assert!(source.makes_a_ca());
         let (first, second) = (fetch(&source), fetch(&source));
         assert_eq!(first.anchors(), second.anchors());
+        assert!(!source.makes_a_ca());
         assert_eq!(source.trusted(&request()).unwrap().unwrap(), first.anchors());
         assert_ne!(first.key().public_key(), second.key().public_key());
         for bundle in [&first, &second] {
@@ -436,6 +444,8 @@ mod tests {
         let copy = fs::read(&certificate).unwrap();
         set_aside(&certificate);
         write(home.path().join("ca/ca.key.tmp"), "half a k");
+        // The copy alone is no reason to ask last, and without the certificate that the others know.
+        assert!(!source.makes_a_ca());
         assert_eq!(fetch(&source).anchors(), before.anchors());
         assert_eq!(fs::read(&certificate).unwrap(), copy);
     }
@@ -517,5 +527,6 @@ mod tests {
             found,
             ("the CA cannot be stored".to_owned(), format!("cannot create directory {}", folder.display()))
         );
+        assert_eq!(error.remedy(), Remedy::ChangeSomething);
     }
 }

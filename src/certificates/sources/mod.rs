@@ -20,6 +20,11 @@ pub trait Source {
     /// Reads or makes the certificate for `request`. `now` dates what is made.
     fn fetch(&self, request: &Request, now: SystemTime) -> Result<Bundle, SourceError>;
 
+    /// Whether [`fetch`](Self::fetch) would have to make a CA first, which a plan that may still be refused must not.
+    fn makes_a_ca(&self) -> bool {
+        false
+    }
+
     /// Whom a leaf of this source is verified against, where it issues a new leaf at each fetch and an installed one
     /// may be kept instead; `None` where there is nothing to keep, or nothing was ever issued. Makes nothing.
     fn trusted(&self, _request: &Request) -> Result<Option<Vec<Certificate>>, SourceError> {
@@ -42,6 +47,13 @@ pub enum Remedy {
     TryAgain,
     /// A person must change something (exit code 2).
     ChangeSomething,
+}
+
+impl Remedy {
+    /// Of a refusal of the operating system, as [`disk::io::may_pass`](crate::disk::io::may_pass) judges it.
+    fn of(may_pass: bool) -> Self {
+        if may_pass { Self::TryAgain } else { Self::ChangeSomething }
+    }
 }
 
 impl SourceError {

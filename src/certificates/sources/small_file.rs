@@ -8,6 +8,7 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use crate::certificates::sources::Remedy;
+use crate::disk;
 
 /// A Secret or ConfigMap holds at most 1 MiB; a larger file is the wrong file.
 pub(crate) const MAX_BYTES: u64 = 1024 * 1024;
@@ -49,8 +50,7 @@ impl FileError {
         match self {
             Self::Missing | Self::Empty => Remedy::TryAgain,
             Self::NotAFile | Self::TooLarge => Remedy::ChangeSomething,
-            Self::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => Remedy::ChangeSomething,
-            Self::Io(_) => Remedy::TryAgain,
+            Self::Io(error) => Remedy::of(disk::io::may_pass(error)),
         }
     }
 }
@@ -107,6 +107,7 @@ mod tests {
         check("large", "CertificateFileTooLarge", "has more than 1048576 bytes");
         check("pipe", "CertificateFileNotRegular", "is not a regular file");
         check(".", "CertificateFileNotRegular", "is not a regular file");
+        assert_eq!(read(&root.path().join("loop")).unwrap_err().remedy(), Remedy::ChangeSomething);
         check(
             "loop",
             "CertificateFileUnreadable",

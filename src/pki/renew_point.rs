@@ -32,11 +32,6 @@ impl RenewPoint {
         }
     }
 
-    /// The share in percent.
-    pub fn percent(self) -> u8 {
-        self.0
-    }
-
     /// When this certificate is due.
     pub fn of(self, certificate: &Certificate) -> SystemTime {
         let begins_at = certificate.not_before();
@@ -45,13 +40,6 @@ impl RenewPoint {
         let share_ms = life.as_millis() * u128::from(self.0) / 100;
         let share = Duration::from_millis(u64::try_from(share_ms).unwrap_or(u64::MAX));
         begins_at.checked_add(share).unwrap_or(certificate.not_after())
-    }
-}
-
-impl Default for RenewPoint {
-    /// Two thirds, as cert-manager does.
-    fn default() -> Self {
-        Self(67)
     }
 }
 
@@ -65,6 +53,8 @@ mod tests {
             let error = RenewPoint::from_percent(percent).unwrap_err();
             assert_eq!(error.to_string(), format!("renew point of {percent} percent; want 10 to 90"));
         }
-        assert_eq!(RenewPoint::from_percent(67).unwrap(), RenewPoint::default());
+        for percent in [10, 90] {
+            assert_eq!(RenewPoint::from_percent(percent), Ok(RenewPoint(u8::try_from(percent).unwrap())));
+        }
     }
 }
