@@ -11,6 +11,8 @@ use crate::cluster::settings;
 use crate::cluster::settings::Store;
 use crate::cluster::template::Template;
 use crate::pki::key_kind::KeyAlgorithm;
+use crate::pki::renew_point::RenewPoint;
+use crate::pki::sign;
 
 /// One entry of `certificates`, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,8 +29,8 @@ pub struct Certificate {
     pub key_algorithm: KeyAlgorithm,
     /// How long a new one lives.
     pub lifetime: Duration,
-    /// When it is renewed, in percent of its life.
-    pub renew_at_percent: u8,
+    /// When it is renewed.
+    pub renew_point: RenewPoint,
     /// PEM files with further trust anchors.
     pub trust: Vec<PathBuf>,
     /// The kind of keystore.
@@ -46,12 +48,6 @@ pub enum Source {
     LocalCa(Template),
 }
 
-/// Ten years: longer than any CA of ours lives, so a greater number is a slip of the keyboard.
-const LONGEST_LIFETIME: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
-
-/// Long enough to be renewed once; tests of expiry live at this end.
-const SHORTEST_LIFETIME: Duration = Duration::from_secs(60);
-
 impl Certificate {
     /// The certificate, or all that is wrong with it: for each problem the key and a sentence.
     pub fn new(
@@ -68,7 +64,7 @@ impl Certificate {
         let common_name = settings.common_name.clone().unwrap_or_else(|| format!("{cluster}-node"));
         // Letters that RFC 2253 need not escape: the subject is compared with super.users letter by letter.
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
-        if !(1..=64).contains(&common_name.len()) || !common_name.chars().all(plain) {
+        if !(1..=sign::MAX_COMMON_NAME).contains(&common_name.len()) || !common_name.chars().all(plain) {
             let want = "want 1 to 64 letters, digits, '-', '.' and '_'";
             wrong.push(("commonName", format!("common name {common_name:?}; {want}")));
         }
@@ -83,9 +79,8 @@ impl Certificate {
         let key_algorithm =
             key_algorithm.map_err(|error| wrong.push(("keyAlgorithm", error.to_string()))).ok();
         let lifetime = lifetime(&settings.lifetime).map_err(|message| wrong.push(("lifetime", message))).ok();
-        if !(10..=90).contains(&settings.renew_at_percent) {
-            wrong.push(("renewAtPercent", format!("{} percent; want 10 to 90", settings.renew_at_percent)));
-        }
+        let renew_point = RenewPoint::from_percent(settings.renew_at_percent.into());
+        let renew_point = renew_point.map_err(|error| wrong.push(("renewAtPercent", error.to_string()))).ok();
         match (settings.store, &settings.store_password_file) {
             (Store::Pkcs12, None) => {
                 wrong.push(("store", "a PKCS12 store needs `storePasswordFile`".to_owned()));
@@ -96,19 +91,21 @@ impl Certificate {
             }
             (Store::Pkcs12, Some(_)) | (Store::Pem, None) => {}
         }
-        match (source, key_algorithm, lifetime) {
-            (Some(source), Some(key_algorithm), Some(lifetime)) if wrong.is_empty() => Ok(Self {
-                name: name.to_owned(),
-                source,
-                common_name,
-                names,
-                key_algorithm,
-                lifetime,
-                renew_at_percent: settings.renew_at_percent,
-                trust: settings.trust.iter().map(PathBuf::from).collect(),
-                store: settings.store,
-                store_password_file: settings.store_password_file.as_ref().map(PathBuf::from),
-            }),
+        match (source, key_algorithm, lifetime, renew_point) {
+            (Some(source), Some(key_algorithm), Some(lifetime), Some(renew_point)) if wrong.is_empty() => {
+                Ok(Self {
+                    name: name.to_owned(),
+                    source,
+                    common_name,
+                    names,
+                    key_algorithm,
+                    lifetime,
+                    renew_point,
+                    trust: settings.trust.iter().map(PathBuf::from).collect(),
+                    store: settings.store,
+                    store_password_file: settings.store_password_file.as_ref().map(PathBuf::from),
+                })
+            }
             _ => Err(wrong),
         }
     }
@@ -144,7 +141,7 @@ fn lifetime(text: &str) -> Result<Duration, String> {
         .and_then(|span| span.total((Unit::Second, SpanRelativeTo::days_are_24_hours())))
         .map_err(|_| format!("lifetime {text:?}; want a time such as 30d, 12h or 90m"))?;
     let lifetime = Duration::try_from_secs_f64(seconds).unwrap_or_default();
-    if (SHORTEST_LIFETIME..=LONGEST_LIFETIME).contains(&lifetime) {
+    if (sign::MIN_LIFETIME..=sign::MAX_LIFETIME).contains(&lifetime) {
         Ok(lifetime)
     } else {
         Err(format!("lifetime {text}; want 1m to 3650d"))

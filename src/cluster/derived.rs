@@ -18,6 +18,7 @@ use crate::cluster::settings::ClientAuth;
 use crate::cluster::settings::SaslMechanism;
 use crate::cluster::settings::Store;
 use crate::cluster::template::TemplateError;
+use crate::pki::stores::StorePassword;
 
 /// What a node's lines follow from, beside the cluster.
 #[derive(Debug, Clone)]
@@ -31,7 +32,7 @@ pub struct Setting<'a> {
     /// Where kraftlet writes.
     pub run_folder: &'a Path,
     /// The passwords of PKCS12 stores, by the certificate's name.
-    pub store_passwords: &'a BTreeMap<String, String>,
+    pub store_passwords: &'a BTreeMap<String, StorePassword>,
 }
 
 /// Every line that follows from the settings, and those that a person may change (origin `Default`).
@@ -194,7 +195,7 @@ pub fn stores(setting: &Setting<'_>, certificate: &Certificate, key: impl Fn(&st
         lines.push(derived(key(&format!("ssl.{store}.type")), word));
         lines.push(derived(key(&format!("ssl.{store}.location")), location.display().to_string()));
         if let Some(password) = setting.store_passwords.get(&certificate.name) {
-            lines.push(derived(key(&format!("ssl.{store}.password")), password));
+            lines.push(derived(key(&format!("ssl.{store}.password")), password.expose()));
         }
     }
     lines

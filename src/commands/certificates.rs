@@ -31,7 +31,6 @@ use crate::cluster::listener::Listener;
 use crate::cluster::settings::Authorizer;
 use crate::cluster::settings::SecurityProtocol;
 use crate::cluster::settings::Store;
-use crate::cluster::template::Template;
 use crate::commands::failure::Exit;
 use crate::commands::failure::Failure;
 use crate::commands::failure::chain;
@@ -42,7 +41,6 @@ use crate::disk::step::Step;
 use crate::pki::hostname::Host;
 use crate::pki::io as pki_io;
 use crate::pki::renew_point::RenewPoint;
-use crate::pki::stores::StorePassword;
 
 /// A certificate that is still to be fetched: from whom, and what it must be.
 pub struct Order {
@@ -96,17 +94,20 @@ pub fn source(inputs: &Inputs, certificate: &Certificate) -> Result<Box<dyn Sour
 impl Order {
     /// What follows from the settings, for one certificate; asks its source nothing.
     pub fn new(inputs: &Inputs, certificate: &Certificate) -> Result<Self, Failure> {
-        let renew_point = RenewPoint::from_percent(certificate.renew_at_percent.into())
-            .map_err(|error| Failure::of(Exit::Usage, error.reason(), &error))?;
         Ok(Self {
             name: certificate.name.clone(),
             folder: inputs.run_folder.join("tls").join(&certificate.name),
             source: source(inputs, certificate)?,
             request: request(inputs, certificate)?,
             requirements: requirements(inputs, certificate)?,
-            kind: store_kind(inputs, certificate)?,
-            renew_point,
+            kind: store_kind(inputs, certificate),
+            renew_point: certificate.renew_point,
         })
+    }
+
+    /// The certificate's name in the settings.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Whether the source has to make a CA before it can give a certificate.
@@ -165,15 +166,11 @@ fn not_given(error: SourceError) -> Failure {
     Failure::of(exit, error.reason(), &error)
 }
 
-fn store_kind(inputs: &Inputs, certificate: &Certificate) -> Result<StoreKind, Failure> {
-    match certificate.store {
-        Store::Pem => Ok(StoreKind::Pem),
-        Store::Pkcs12 => {
-            let password = inputs.store_passwords.get(&certificate.name).cloned().unwrap_or_default();
-            let password = StorePassword::new(password.into())
-                .map_err(|error| Failure::of(Exit::Usage, error.reason(), &error))?;
-            Ok(StoreKind::Pkcs12 { password })
-        }
+fn store_kind(inputs: &Inputs, certificate: &Certificate) -> StoreKind {
+    match (certificate.store, inputs.store_passwords.get(&certificate.name)) {
+        (Store::Pkcs12, Some(password)) => StoreKind::Pkcs12 { password: password.clone() },
+        // A PKCS12 store without a password was refused with the settings.
+        (Store::Pkcs12, None) | (Store::Pem, _) => StoreKind::Pem,
     }
 }
 
@@ -247,8 +244,7 @@ const WARN_WITHIN: Duration = Duration::from_secs(24 * 60 * 60);
 fn request(inputs: &Inputs, certificate: &Certificate) -> Result<Request, Failure> {
     let Inputs { cluster, node, .. } = inputs;
     let mut hosts = advertised(inputs, certificate)?;
-    let host_template = cluster.settings.host.parse::<Template>()?;
-    for template in std::iter::once(&host_template).chain(&certificate.names) {
+    for template in std::iter::once(&cluster.templates.host).chain(&certificate.names) {
         let host = cluster.render(template, node)?;
         hosts.push(parse_host(&host)?);
     }

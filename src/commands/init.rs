@@ -22,6 +22,7 @@ use crate::commands::inputs;
 use crate::commands::inputs::InputArgs;
 use crate::commands::inputs::Inputs;
 use crate::commands::storage;
+use crate::commands::storage::Credential;
 use crate::disk::io as disk_io;
 use crate::disk::io::DiskError;
 use crate::disk::step::Step;
@@ -91,14 +92,19 @@ pub fn prepare(inputs: Inputs) -> Result<Prepared, Failure> {
     let (orders, unusable) = gather(needed.into_iter().map(|certificate| Order::new(&inputs, certificate)));
     let (making, reading): (Vec<Order>, Vec<Order>) = orders.into_iter().partition(Order::makes_a_ca);
     let (mut certificates, refused) = gather(reading.iter().map(|order| order.check(now)));
-    // Where the controllers' own CA is not there yet, they are asked without a certificate: nobody could know one of
-    // a CA that is yet to be made, so it learns as much, namely who is there.
     let tls = match controller_bundle(&inputs, &certificates) {
         Some(bundle) => Some(certificates::client_config(bundle)?),
         None => None,
     };
+    let of_controllers =
+        inputs.cluster.controller_listener().and_then(|listener| listener.certificate.as_deref());
+    let credential = match &tls {
+        Some(config) => Credential::Leaf(config),
+        None if making.iter().any(|order| Some(order.name()) == of_controllers) => Credential::OfANewCa,
+        None => Credential::None,
+    };
     let refused = [unusable, refused].into_iter().flatten().reduce(Failure::and);
-    let plan = match (storage::plan(&inputs, &wanted, &found, tls.as_ref()), refused) {
+    let plan = match (storage::plan(&inputs, &wanted, &found, credential), refused) {
         (Ok(plan), None) => plan,
         (Ok(_), Some(refused)) => return Err(refused),
         (Err(not_stored), None) => return Err(not_stored),
@@ -171,10 +177,13 @@ fn property_files(inputs: &Inputs) -> Vec<Step> {
         Step::replace(folder.join(name), server_properties::render(&by, lines), mode)
     };
     let mut steps = Vec::new();
-    if !secrets.is_empty() {
+    // A password that is no longer in use does not stay behind: nothing is deleted, but the file is emptied.
+    if !secrets.is_empty() || folder.join(SECRETS_FILE).exists() {
         steps.push(file(SECRETS_FILE, &secrets, SECRETS_MODE));
     }
-    steps.push(file("client.properties", &inputs.client.lines, PROPERTIES_MODE));
+    if !inputs.client.lines.is_empty() {
+        steps.push(file("client.properties", &inputs.client.lines, PROPERTIES_MODE));
+    }
     steps.push(file("server.properties", &inputs.server.lines, PROPERTIES_MODE));
     steps
 }

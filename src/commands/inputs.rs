@@ -22,6 +22,7 @@ use crate::cluster::server_properties::ServerProperties;
 use crate::cluster::settings::Store;
 use crate::commands::failure::Exit;
 use crate::commands::failure::Failure;
+use crate::pki::stores::StorePassword;
 use crate::pod::facts;
 use crate::pod::facts::PodFacts;
 use crate::pod::io as pod_io;
@@ -57,7 +58,7 @@ pub struct Inputs {
     /// Where kraftlet writes.
     pub run_folder: PathBuf,
     /// The passwords of PKCS12 stores, by the certificate's name.
-    pub store_passwords: BTreeMap<String, String>,
+    pub store_passwords: BTreeMap<String, StorePassword>,
     /// `server.properties` and its passwords.
     pub server: ServerProperties,
     /// `client.properties` and its passwords.
@@ -135,11 +136,14 @@ pub fn read_password(path: &Path) -> Result<Zeroizing<String>, Failure> {
     Ok(Zeroizing::new(text.to_owned()))
 }
 
-fn store_passwords(cluster: &Cluster) -> Result<BTreeMap<String, String>, Failure> {
+fn store_passwords(cluster: &Cluster) -> Result<BTreeMap<String, StorePassword>, Failure> {
     let mut passwords = BTreeMap::new();
     for certificate in cluster.certificates.values().filter(|one| one.store == Store::Pkcs12) {
         if let Some(file) = &certificate.store_password_file {
-            passwords.insert(certificate.name.clone(), read_password(file)?.to_string());
+            let password = StorePassword::new(read_password(file)?).map_err(|error| {
+                Failure::new(Exit::Usage, error.reason(), format!("{}: {error}", file.display()))
+            })?;
+            passwords.insert(certificate.name.clone(), password);
         }
     }
     Ok(passwords)

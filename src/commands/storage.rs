@@ -42,6 +42,17 @@ use crate::storage::wanted::Wanted;
 /// milliseconds; when a cluster is formed nobody is there yet, and nobody should wait long to learn that.
 const ASK_WITHIN: Duration = Duration::from_secs(1);
 
+/// With what the other controllers are asked.
+#[derive(Debug, Clone, Copy)]
+pub enum Credential<'a> {
+    /// The leaf that this run installs, and whom it trusts.
+    Leaf(&'a Arc<ClientConfig>),
+    /// The leaf will be of a local CA that this run makes, once nothing is refused any more.
+    OfANewCa,
+    /// None: the listener has no TLS, or the certificate is not usable.
+    None,
+}
+
 /// What this node's storage must be.
 pub fn wanted(inputs: &Inputs) -> Result<Wanted, Failure> {
     let Inputs { cluster, node, .. } = inputs;
@@ -86,9 +97,9 @@ pub fn plan(
     inputs: &Inputs,
     wanted: &Wanted,
     found: &Found,
-    tls: Option<&Arc<ClientConfig>>,
+    credential: Credential<'_>,
 ) -> Result<Plan, Failure> {
-    let answers = if controller::needs_asking(found, wanted) { ask(inputs, tls)? } else { Vec::new() };
+    let answers = if controller::needs_asking(found, wanted) { ask(inputs, credential)? } else { Vec::new() };
     plan_with(wanted, found, &answers)
 }
 
@@ -186,17 +197,28 @@ fn is_first_controller(state: wanted::Cluster, others: wanted::Others) -> bool {
 }
 
 /// What the other controllers say of the quorum, each asked at the same time.
-fn ask(inputs: &Inputs, tls: Option<&Arc<ClientConfig>>) -> Result<Vec<Answer>, Failure> {
+fn ask(inputs: &Inputs, credential: Credential<'_>) -> Result<Vec<Answer>, Failure> {
     let cluster = &inputs.cluster;
     let Some(listener) = cluster.controller_listener() else { return Ok(Vec::new()) };
     let others = other_controllers(inputs);
-    if listener.security_protocol.has_sasl() {
-        // Nobody is reached without a login. A young cluster forms all the same, and an empty disk of one that has
-        // formed waits for a person, who reads this.
-        let cannot = || format!("listener {} wants a login, which init does not have", listener.name);
-        let answer = |peer: &Node| Answer { from: peer.node_id, said: Err(NoAnswer::NobodyThere(cannot())) };
+    // In both cases nobody is reached. A young cluster forms all the same, and an empty disk of one that has formed
+    // waits for a person, who reads this.
+    let cannot = match credential {
+        _ if listener.security_protocol.has_sasl() => {
+            Some(format!("listener {} wants a login, which init does not have", listener.name))
+        }
+        Credential::OfANewCa => Some("not asked: nobody knows the CA, which is yet to be made".to_owned()),
+        Credential::None | Credential::Leaf(_) => None,
+    };
+    if let Some(cannot) = cannot {
+        let nobody = || Err(NoAnswer::NobodyThere(cannot.clone()));
+        let answer = |peer: &Node| Answer { from: peer.node_id, said: nobody() };
         return Ok(others.iter().map(answer).collect());
     }
+    let tls = match credential {
+        Credential::Leaf(config) => Some(config),
+        Credential::None | Credential::OfANewCa => None,
+    };
     let mut questions = Vec::new();
     for peer in others {
         let (host, port) = cluster.address(&peer, listener)?;

@@ -45,9 +45,10 @@ pub enum Role {
 /// Also where the directory is formatted already: between a format that was allowed and Kafka's first start the
 /// other voters may have changed, and a log that was deleted beside its `meta.properties` looks the same.
 pub fn needs_asking(found: &Found, wanted: &Wanted) -> bool {
-    if !wanted.roles.is_controller() || wanted.cluster == Cluster::FormedAndLossAccepted {
+    if !wanted.roles.is_controller() {
         return false;
     }
+    let is_accepted = wanted.cluster == Cluster::FormedAndLossAccepted;
     let metadata_dir = found.dirs.iter().find(|dir| wanted.is_metadata_log_dir(&dir.path));
     let is_fresh = match metadata_dir.map(|dir| &dir.state) {
         Some(DirState::Missing { .. }) => true,
@@ -64,9 +65,11 @@ pub fn needs_asking(found: &Found, wanted: &Wanted) -> bool {
     };
     match &wanted.quorum {
         // A fresh directory id has no vote, so it becomes an observer's.
-        Quorum::Dynamic(InitialVoters::Unknown) => !is_fresh,
+        Quorum::Dynamic(InitialVoters::Unknown) => !is_fresh && !is_accepted,
+        // Where a leader answers, the loss that was accepted need not happen: the node joins as an observer.
+        Quorum::Dynamic(_) if is_accepted => is_fresh,
         Quorum::Dynamic(_) => !is_fresh || wanted.cluster == Cluster::NeverFormed,
-        Quorum::Static => true,
+        Quorum::Static => !is_accepted,
     }
 }
 

@@ -20,8 +20,8 @@
 //! *there* to elect a leader without us, they either do so in a moment or are an old cluster in between two leaders:
 //! then we wait as well. No cluster fails to form by that, because those who are waited for do not need us.
 //!
-//! A person may decide otherwise, for one node by name (`storage.formatEmptyDiskOf`): then nobody is asked, and the
-//! node begins as in a new cluster. Only a person can, where there is no other controller to ask: its records are gone.
+//! A person may decide otherwise, for one node by name (`storage.formatEmptyDiskOf`): then the
+//! node begins as in a new cluster, unless a leader of a dynamic quorum is there to be joined. Only a person can, where there is no other controller to ask: its records are gone.
 //!
 //! What is left, and no rule on one node can see:
 //! * `formed: false` kept in the settings of a cluster that has formed. Then silence of the other controllers is taken
@@ -99,9 +99,12 @@ const LATELY_MS: i64 = 2_000;
 
 /// Decides. `answers` are those of the other controllers; none is needed where the disk is known to do no harm.
 pub fn may_use_empty_disk(situation: &Situation, answers: &[Answer]) -> EmptyDisk {
-    // First of all: the only controller of a dynamic quorum would be an observer of nobody for ever.
+    // First of all: the only controller of a dynamic quorum would be an observer of nobody for ever. But where a
+    // leader answers, a fresh directory joins as an observer, and what a person would have accepted is not needed.
     if situation.formed == Formed::LossAccepted {
-        return EmptyDisk::AsConfigured;
+        let is_fresh = situation.directory_id.is_none();
+        let joins = situation.voters == VotersIn::MetadataLog && is_fresh && has_leader(answers);
+        return if joins { EmptyDisk::AsObserver } else { EmptyDisk::AsConfigured };
     }
     let has_formed = has_leader(answers) || situation.formed != Formed::NotKnown;
     if !has_formed {
@@ -386,6 +389,9 @@ mod tests {
             assert_eq!(decide(voters, Formed::LossAccepted, None, &[]), "go");
             assert_eq!(decide(voters, Formed::LossAccepted, None, &[there(2), there(3)]), "go");
         }
+        let leads = [quorum(7, Some(100), &[(2, 100, 0), (3, 100, 0), (1, 0, 90_000)])];
+        assert_eq!(decide(VotersIn::Settings, Formed::LossAccepted, None, &leads), "go");
+        assert_eq!(decide(VotersIn::MetadataLog, Formed::LossAccepted, None, &leads), "observe");
     }
 
     #[test]

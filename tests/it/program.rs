@@ -103,6 +103,14 @@ fn init_twice_is_init_once() {
 }
 
 #[test]
+fn the_nodes_of_a_young_cluster_need_nobodys_word() {
+    let machine = Machine::new(&[]);
+    for pod in ["demo-2", "demo-0", "demo-1"] {
+        ends(&machine.init(&[("POD_NAME", pod)]), 0, &[]);
+    }
+}
+
+#[test]
 fn all_problems_of_the_settings_come_at_once_with_their_lines() {
     let machine = Machine::new(&[]);
     machine.edit("kafkaVersion: 4.4.0", "kafkaVersion: 4.4.0\nreplicsa: 3\nformed: maybe");
@@ -215,6 +223,8 @@ fn a_password_is_only_in_the_file_for_passwords() {
     let secrets = machine.path("pods/demo-0/run/secrets.properties");
     assert_eq!(holders, [secrets.as_path()]);
     assert_eq!(mode(&secrets), 0o440);
+    ends(&machine.init(&[POD]), 0, &[]);
+    assert!(!text(&fs::read(&secrets).unwrap()).contains("hunter2"), "a password stays that nobody uses");
     for output in [init, explain] {
         assert!(!format!("{}{}", text(&output.stdout), text(&output.stderr)).contains("hunter2"));
     }
