@@ -54,7 +54,7 @@
 //!
 //! # What must stay true
 //!
-//! 1. Equal inputs give equal bytes, but for random ids and the time of formatting.
+//! 1. Equal inputs give equal bytes, but for random ids, fresh keys, salts and the time of formatting.
 //! 2. A directory of another node or cluster is never written to. Nothing is ever deleted.
 //! 3. An empty disk of a controller is not formatted while committed metadata could be lost by it
 //!    ([`storage::empty_disk`] has the argument).

@@ -611,14 +611,21 @@ fn an_empty_metadata_disk_is_formatted_only_where_nothing_can_be_lost() {
             voters(),
             FormedAndLossAccepted,
             vec![],
-            (false, vec!["EmptyDiskLossAccepted"], Some(Kind::DynamicMetadataVoter)),
+            (true, vec!["EmptyDiskLossAccepted"], Some(Kind::DynamicMetadataVoter)),
+        ),
+        (
+            ProcessRoles::Combined,
+            voters(),
+            FormedAndLossAccepted,
+            behind(),
+            (true, vec!["JoinsAsObserver"], Some(Kind::Metadata)),
         ),
         (
             ProcessRoles::Combined,
             standalone(),
             FormedAndLossAccepted,
             vec![],
-            (false, vec!["EmptyDiskLossAccepted"], Some(Kind::DynamicMetadataVoter)),
+            (true, vec!["EmptyDiskLossAccepted"], Some(Kind::DynamicMetadataVoter)),
         ),
     ] {
         let root = tempfile::tempdir().unwrap();
