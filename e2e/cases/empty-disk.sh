@@ -53,6 +53,9 @@ others_are_healthy() {
 # nothing. So the answer that the real one gets was given over TLS on both sides.
 a_stranger_gets_no_answer() {
     local before after
+    # A CA that is there already: one that this init would have to make is known to nobody, so nobody would be asked.
+    "$KRAFTLET" new-cluster --name stranger --replicas 1 --local "$FOLDER/stranger" >"$FOLDER/stranger.yaml"
+    "$KRAFTLET" init --pod-name stranger-0 --settings "$FOLDER/stranger.yaml" >/dev/null
     sed -e "s#folder: \"$FOLDER/ca\"#folder: \"$FOLDER/stranger/ca\"#" \
         -e "s#^runFolder: .*#runFolder: \"$FOLDER/stranger/run\"#" "$FOLDER/cluster.yaml" >"$FOLDER/stranger.yaml"
     printf '    trust: ["%s"]\n' "$FOLDER/ca/ca.crt" >>"$FOLDER/stranger.yaml"
