@@ -29,8 +29,8 @@ usage() {
     cat <<'TEXT'
 usage: e2e/test.sh
 
-Runs format check, lints, all Rust tests, the tests against real Kafka, cargo-deny, the release binary and the
-benchmark. Prints how long each part took and ends with "N passed, N failed"; the exit code is 1 if any failed.
+Runs format check, lints, all Rust tests, the tests against real Kafka, cargo-deny, the release binary, the
+benchmark, and the demo on a bare Debian. Prints how long each part took and ends with "N passed, N failed"; the exit code is 1 if any failed.
 The whole output of each part is in e2e/cache/logs.
 TEXT
 }
@@ -140,6 +140,7 @@ main() {
     part "release binary in an empty root" "$E2E_DIR/chroot.sh"
     part "benchmark" "$E2E_DIR/bench.sh" --floor
     part "bans, licences, sources" deny
+    part "the demo on a bare Debian" "$E2E_DIR/bare-machine.sh"
 
     sed -n '/median ms/,/^goal/p' "$LOGS/benchmark.log"
     printf 'all parts took %d s\n' "$SECONDS"
