@@ -112,8 +112,13 @@ public final class ClusterClient {
         return properties;
     }
 
-    /** Two seconds for each question, so that one that no node answers does not use up the deadline. */
-    private static int waitForBrokers(Properties properties, int brokers, int seconds) throws Exception {
+    /** A look at the cluster: null when what is waited for is there (and has been printed), else what was there instead. */
+    private interface Look {
+        String missing(Admin admin) throws Exception;
+    }
+
+    /** Looks again and again. Two seconds for each look, so that one that no node answers does not use up the deadline. */
+    private static int await(Properties properties, int seconds, String problem, Look look) throws Exception {
         properties.put(AdminClientConfig.DEFAULT_API_TIMEOUT_MS_CONFIG, "2000");
         properties.put(AdminClientConfig.REQUEST_TIMEOUT_MS_CONFIG, "2000");
         properties.put(AdminClientConfig.RECONNECT_BACKOFF_MAX_MS_CONFIG, "200");
@@ -122,20 +127,29 @@ public final class ClusterClient {
         try (Admin admin = Admin.create(properties)) {
             while (System.nanoTime() < deadline) {
                 try {
-                    int found = admin.describeCluster().nodes().get().size();
-                    if (found >= brokers) {
-                        System.out.println("brokers\t" + found);
+                    last = look.missing(admin);
+                    if (last == null) {
                         return 0;
                     }
-                    last = found + " brokers are registered";
                 } catch (ExecutionException failed) {
                     last = String.valueOf(failed.getCause());
                 }
                 Thread.sleep(200);
             }
         }
-        System.err.println("no answer with " + brokers + " brokers within " + seconds + " s; the last was: " + last);
+        System.err.println(problem + " within " + seconds + " s; the last was: " + last);
         return 1;
+    }
+
+    private static int waitForBrokers(Properties properties, int brokers, int seconds) throws Exception {
+        return await(properties, seconds, "no answer with " + brokers + " brokers", admin -> {
+            int found = admin.describeCluster().nodes().get().size();
+            if (found < brokers) {
+                return found + " brokers are registered";
+            }
+            System.out.println("brokers\t" + found);
+            return null;
+        });
     }
 
     private static int roundTrip(Properties properties, String topic, int records) throws Exception {
@@ -170,28 +184,15 @@ public final class ClusterClient {
     }
 
     private static int waitInSync(Properties properties, String topic, int replicas, int seconds) throws Exception {
-        properties.put(AdminClientConfig.DEFAULT_API_TIMEOUT_MS_CONFIG, "2000");
-        properties.put(AdminClientConfig.REQUEST_TIMEOUT_MS_CONFIG, "2000");
-        long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(seconds);
-        String last = "nothing was answered";
-        try (Admin admin = Admin.create(properties)) {
-            while (System.nanoTime() < deadline) {
-                try {
-                    TopicDescription found = admin.describeTopics(List.of(topic)).allTopicNames().get().get(topic);
-                    int fewest = found.partitions().stream().mapToInt(one -> one.isr().size()).min().orElse(0);
-                    if (fewest >= replicas) {
-                        System.out.println("in_sync\t" + fewest);
-                        return 0;
-                    }
-                    last = "a partition has " + fewest + " replicas in sync";
-                } catch (ExecutionException failed) {
-                    last = String.valueOf(failed.getCause());
-                }
-                Thread.sleep(200);
+        return await(properties, seconds, topic + " has not " + replicas + " replicas in sync", admin -> {
+            TopicDescription found = admin.describeTopics(List.of(topic)).allTopicNames().get().get(topic);
+            int fewest = found.partitions().stream().mapToInt(one -> one.isr().size()).min().orElse(0);
+            if (fewest < replicas) {
+                return "a partition has " + fewest + " replicas in sync";
             }
-        }
-        System.err.println(topic + " has not " + replicas + " replicas in sync within " + seconds + " s: " + last);
-        return 1;
+            System.out.println("in_sync\t" + fewest);
+            return null;
+        });
     }
 
     private static void produce(Properties base, String topic, List<String> values) throws Exception {
@@ -241,31 +242,18 @@ public final class ClusterClient {
     }
 
     private static int waitCaughtUp(Properties properties, int seconds, Set<Integer> wanted) throws Exception {
-        properties.put(AdminClientConfig.DEFAULT_API_TIMEOUT_MS_CONFIG, "2000");
-        properties.put(AdminClientConfig.REQUEST_TIMEOUT_MS_CONFIG, "2000");
-        long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(seconds);
-        String last = "nothing was answered";
-        try (Admin admin = Admin.create(properties)) {
-            while (System.nanoTime() < deadline) {
-                try {
-                    QuorumInfo info = admin.describeMetadataQuorum().quorumInfo().get();
-                    long holders = info.voters().stream()
-                        .filter(voter -> wanted.contains(voter.replicaId()))
-                        .filter(voter -> voter.logEndOffset() >= info.highWatermark() && behindMs(info, voter) <= LATELY_MS)
-                        .count();
-                    if (wanted.contains(info.leaderId()) && info.highWatermark() > 0 && holders == wanted.size()) {
-                        print(info);
-                        return 0;
-                    }
-                    last = info.toString();
-                } catch (ExecutionException failed) {
-                    last = String.valueOf(failed.getCause());
-                }
-                Thread.sleep(200);
+        return await(properties, seconds, "voters " + wanted + " have not caught up", admin -> {
+            QuorumInfo info = admin.describeMetadataQuorum().quorumInfo().get();
+            long holders = info.voters().stream()
+                .filter(voter -> wanted.contains(voter.replicaId()))
+                .filter(voter -> voter.logEndOffset() >= info.highWatermark() && behindMs(info, voter) <= LATELY_MS)
+                .count();
+            if (!wanted.contains(info.leaderId()) || info.highWatermark() <= 0 || holders != wanted.size()) {
+                return info.toString();
             }
-        }
-        System.err.println("voters " + wanted + " have not caught up within " + seconds + " s; the last was: " + last);
-        return 1;
+            print(info);
+            return null;
+        });
     }
 
     private static void print(QuorumInfo info) {
