@@ -1,16 +1,14 @@
 //! Reads the settings file and the files it names.
 
-use std::fs::OpenOptions;
 use std::io;
 use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 
-use nix::fcntl::OFlag;
 use zeroize::Zeroizing;
 
 use crate::cluster::document::LARGEST_BYTES;
+use crate::disk;
 
 /// A file that could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -35,13 +33,9 @@ impl ReadError {
 pub fn read(path: &Path) -> Result<Bytes, ReadError> {
     let read = || {
         let mut bytes = Zeroizing::new(Vec::new());
-        // A folder opens like a file and only then refuses to be read; a pipe would not even open before somebody
-        // writes to it, were it not for O_NONBLOCK.
-        let mut file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file"));
-        }
-        (&mut file).take(LARGEST_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+        let not_a_file = || io::Error::new(io::ErrorKind::InvalidInput, "not a file");
+        let file = disk::io::open_regular(path)?.ok_or_else(not_a_file)?;
+        file.take(LARGEST_BYTES as u64 + 1).read_to_end(&mut bytes)?;
         Ok(bytes)
     };
     read().map_err(|source| ReadError { path: path.to_owned(), source })

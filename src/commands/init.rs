@@ -131,12 +131,7 @@ fn gather<T>(results: impl IntoIterator<Item = Result<T, Failure>>) -> (Vec<T>, 
     for result in results {
         match result {
             Ok(one) => worked.push(one),
-            Err(other) => {
-                failure = Some(match failure {
-                    Some(one) => Failure::and(one, other),
-                    None => other,
-                });
-            }
+            Err(other) => failure = [failure, Some(other)].into_iter().flatten().reduce(Failure::and),
         }
     }
     (worked, failure)

@@ -95,6 +95,18 @@ pub fn missing(path: &Path) -> Vec<PathBuf> {
     missing
 }
 
+/// Opens a file to read it; `None` where there is something else: a folder, a pipe, a socket, a device.
+///
+/// A pipe does not keep the caller waiting for somebody who writes to it.
+pub fn open_regular(path: &Path) -> io::Result<Option<fs::File>> {
+    match fs::OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path) {
+        Ok(file) => Ok(if file.metadata()?.is_file() { Some(file) } else { None }),
+        // What the kernel says of a socket.
+        Err(error) if error.raw_os_error() == Some(Errno::ENXIO as i32) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Whether nothing is in `dir`; one that cannot be read is not known to be empty.
 pub fn is_empty(dir: &Path) -> bool {
     fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none())

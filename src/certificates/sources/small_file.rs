@@ -1,6 +1,5 @@
 //! Reads one file that may hold a key: whole, bounded, wiped afterwards.
 
-use std::fs;
 use std::io;
 use std::io::Read;
 use std::path::Path;
@@ -57,11 +56,7 @@ impl FileError {
 
 /// All bytes of the file, at least one.
 pub(crate) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
-    // Asked before opening, since opening a pipe would wait for somebody to write into it.
-    if !fs::metadata(path).map_err(refused)?.is_file() {
-        return Err(FileError::NotAFile);
-    }
-    let file = fs::File::open(path).map_err(refused)?;
+    let file = disk::io::open_regular(path).map_err(refused)?.ok_or(FileError::NotAFile)?;
     let length = file.metadata().map_err(refused)?.len();
     // Room at once: a buffer that grows would leave copies of a key behind.
     let room = usize::try_from(length.min(MAX_BYTES)).unwrap_or_default() + 1;
@@ -83,6 +78,7 @@ fn refused(error: io::Error) -> FileError {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::symlink;
 
     use super::*;
