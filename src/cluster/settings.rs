@@ -78,6 +78,50 @@ pub struct Settings {
     /// Where kraftlet writes what Kafka reads. A template, as `host`.
     #[serde(default = "default_run_folder")]
     pub run_folder: String,
+    /// How Kafka takes a new certificate while it runs.
+    #[serde(default)]
+    pub reload: Reload,
+    /// The agent's own ports, and how it logs in.
+    #[serde(default)]
+    pub agent: Agent,
+}
+
+/// How Kafka takes a new certificate while it runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Reload {
+    /// kraftlet's SslEngineFactory (KIP-519) follows the files: every channel, the raft client included.
+    #[default]
+    Engine,
+    /// No foreign class in Kafka: listeners and most client channels by a request; the raft client needs a restart.
+    AdminApi,
+}
+
+/// The agent's own ports, and how it logs in where a listener wants SASL.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Agent {
+    /// The port of status, metrics and probes: read only.
+    #[serde(default = "default_agent_port")]
+    pub port: u16,
+    /// The port of orders, on a loopback address only.
+    #[serde(default = "default_orders_port")]
+    pub orders_port: u16,
+    /// The agent's login, for listeners with SASL.
+    #[serde(default)]
+    pub sasl: Option<AgentLogin>,
+}
+
+/// A SASL login.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AgentLogin {
+    /// PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.
+    pub mechanism: SaslMechanism,
+    /// The user.
+    pub username: String,
+    /// The file that holds the password; line breaks at its end do not count.
+    pub password_file: String,
 }
 
 /// The version of the settings' shape.
@@ -408,6 +452,12 @@ impl Default for Certificate {
     }
 }
 
+impl Default for Agent {
+    fn default() -> Self {
+        Self { port: default_agent_port(), orders_port: default_orders_port(), sasl: None }
+    }
+}
+
 /// The ports are those of Kafka's own examples and of KubeDB: 9092 for clients, 9093 for controllers.
 fn default_listeners() -> Vec<Listener> {
     let listener = |name: &str, port, serves| Listener {
@@ -448,6 +498,15 @@ fn default_properties_folder() -> String {
 
 fn default_run_folder() -> String {
     "/run/kraftlet".to_owned()
+}
+
+/// Free at IANA, and far from Kafka's 909x.
+fn default_agent_port() -> u16 {
+    9640
+}
+
+fn default_orders_port() -> u16 {
+    9641
 }
 
 fn default_certificate() -> String {
