@@ -80,14 +80,14 @@ kafka_logging() {
 }
 
 # Compiles one of the classes of e2e/java/src against a release, once per change of its source. A JDK is needed, not
-# only a JRE. Prints the class path that runs it.
+# only a JRE. A class may use one that was compiled before it. Prints the class path that runs it.
 java_class_path() {
     local version="$1" class="$2" libs classes
     libs="$(kafka_libs "$version")"
     classes="$CACHE_DIR/kafka-$version/classes"
     mkdir -p "$classes"
     if [[ "$E2E_DIR/java/src/$class.java" -nt "$classes/$class.class" ]]; then
-        javac -nowarn -Xlint:none -cp "$libs/*" -d "$classes" "$E2E_DIR/java/src/$class.java" >&2 \
+        javac -nowarn -Xlint:none -cp "$classes:$libs/*" -d "$classes" "$E2E_DIR/java/src/$class.java" >&2 \
             || die 2 "cannot compile e2e/java/src/$class.java against Kafka $version"
     fi
     printf '%s:%s/*' "$classes" "$libs"
