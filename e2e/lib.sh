@@ -115,7 +115,8 @@ run_maven() {
     mvn --quiet --batch-mode --no-transfer-progress "-Dbuild.folder=$CACHE_DIR/ssl-engine" "$@"
 }
 
-# Fetches these Kafka releases and builds kraftlet meanwhile, unless KRAFTLET names a binary. Sets KRAFTLET.
+# Fetches these Kafka releases and builds kraftlet and its engine meanwhile, unless KRAFTLET names a binary and
+# KRAFTLET_ENGINE_JAR a jar. Sets both.
 fetch_and_build() {
     local fetching
     fetch_all "$@" &
@@ -127,6 +128,8 @@ fetch_and_build() {
         KRAFTLET="${CARGO_TARGET_DIR:-$REPO_DIR/target}/debug/kraftlet"
     fi
     wait "$fetching" || exit 1
+    KRAFTLET_ENGINE_JAR="$(engine_jar)" || exit
+    export KRAFTLET_ENGINE_JAR
 }
 
 fetch_all() {
