@@ -61,8 +61,13 @@ start_nodes() {
 start_node() {
     local pod="$1"
     java "${JVM[@]}" "$(kafka_logging "$KAFKA")" "-Dkafka.logs.dir=$FOLDER/pods/$pod" \
-        -cp "$CLASS_PATH" kafka.Kafka "$FOLDER/pods/$pod/run/server.properties" >>"$FOLDER/$pod.log" 2>&1 </dev/null &
+        -cp "$(engine_class_path "$pod")$CLASS_PATH" kafka.Kafka "$FOLDER/pods/$pod/run/server.properties" >>"$FOLDER/$pod.log" 2>&1 </dev/null &
     PID_OF[$pod]=$!
+}
+
+# What Kafka's own scripts make of the variable CLASSPATH that init asks for: the front of the class path.
+engine_class_path() {
+    sed -n 's/.* environment variable CLASSPATH=\(.*\)$/\1:/p' "$FOLDER/$1.init.log"
 }
 
 # Runs our client with its arguments.

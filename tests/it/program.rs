@@ -23,6 +23,7 @@ impl Machine {
             machine.run(&[&["new-cluster", "--name", "demo", "--local", &folder], extra].concat(), &[]);
         assert_eq!(made.status.code(), Some(0), "{}", text(&made.stderr));
         fs::write(machine.path("cluster.yaml"), &made.stdout).unwrap();
+        fs::write(machine.path("engine.jar"), ENGINE_JAR).unwrap();
         machine
     }
 
@@ -46,6 +47,7 @@ impl Machine {
     pub(crate) fn run(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kraftlet"));
         command.args(arguments).env_clear().envs(environment.iter().copied()).current_dir(self.folder.path());
+        command.env("KRAFTLET_ENGINE_JAR", self.path("engine.jar"));
         command.env("KRAFTLET_SETTINGS", self.path("cluster.yaml")).output().unwrap()
     }
 
@@ -83,6 +85,9 @@ pub(crate) fn ends(output: &Output, code: i32, wanted: &[&str]) {
     }
 }
 
+/// What `init` takes for a jar: it begins as one.
+const ENGINE_JAR: &[u8] = b"PK\x03\x04 and so on";
+
 pub(crate) const POD: (&str, &str) = ("POD_NAME", "demo-0");
 
 #[test]
@@ -100,6 +105,7 @@ fn init_twice_is_init_once() {
             "data/__cluster_metadata-0/00000000000000000000-0000000000.checkpoint",
             "data/meta.properties",
             "run/client.properties",
+            "run/engine/ssl-engine.jar",
             "run/server.properties",
             "run/tls/node/keystore.pem",
             "run/tls/node/truststore.pem",
