@@ -29,6 +29,32 @@ die() {
     exit "$code"
 }
 
+# Prints the value of a flag if it is one of those allowed.
+one_of() {
+    local flag="$1" value="$2" allowed
+    shift 2
+    for allowed in "$@"; do
+        if [[ "$value" == "$allowed" ]]; then
+            printf '%s' "$value"
+            return
+        fi
+    done
+    die 64 "$flag is \"$value\"; want one of: $*"
+}
+
+# Says what is expected, and ends the script where the command does not agree.
+expect() {
+    local sentence="$1"
+    shift
+    "$@" || die 1 "not so: $sentence"
+    say "so it is: $sentence"
+}
+
+# The opposite of a command; `!` is no command that `expect` could run.
+not() {
+    ! "$@"
+}
+
 # Runs a command that needs the network, three times at most: a registry that does not answer once often does the
 # second time, and one that is down does not come back in a few seconds.
 try_thrice() {

@@ -299,7 +299,7 @@ public final class ClusterClient {
                 SSLSocket named = named(context, socket, address);
                 X509Certificate leaf = (X509Certificate) named.getSession().getPeerCertificates()[0];
                 System.out.println(String.join("\t", "leaf", address, fingerprint(leaf),
-                    leaf.getNotAfter().toInstant().toString(), leaf.getSubjectX500Principal().getName()));
+                    leaf.getNotAfter().toInstant().toString(), leaf.getIssuerX500Principal().getName()));
             } catch (java.io.IOException failed) {
                 System.err.println("no verified handshake with " + address + ": " + failed.getMessage());
                 return 1;
