@@ -217,7 +217,7 @@ pub fn keep(
     let bundle = Bundle::new(key, chain.next()?, chain.collect(), anchors.iter().cloned());
     let findings = preflight::preflight(&bundle, requirements, now);
     let stays = is_as_requested(bundle.leaf(), request)
-        && now < renew_point.of(bundle.leaf())
+        && now < renew_point.of(bundle.leaf().validity())
         && findings.iter().all(|finding| finding.severity() == Severity::Warning);
     stays.then_some(bundle)
 }
