@@ -7,3 +7,6 @@ pub mod node_properties;
 pub mod store;
 pub mod listener;
 pub mod channel;
+pub mod start_note;
+pub mod observed;
+pub mod coverage;
