@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
+use std::str::FromStr;
 use std::time::Duration;
 use std::time::SystemTime;
 
@@ -50,6 +51,11 @@ pub struct Certificate {
 /// SHA-256 of a certificate: what tells two leaves apart in messages and in handshakes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint([u8; 32]);
+
+/// Text that is no fingerprint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a fingerprint; want 64 hex digits in lower case")]
+pub struct FingerprintError;
 
 /// What a leaf may be used for in a handshake. A Kafka node is both: it serves, and it is a client of its peers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -267,6 +273,31 @@ impl Usage {
     }
 }
 
+/// Reads what `Display` prints.
+impl FromStr for Fingerprint {
+    type Err = FingerprintError;
+
+    fn from_str(text: &str) -> Result<Self, FingerprintError> {
+        let mut bytes = [0; 32];
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        if pairs.len() != bytes.len() || !rest.is_empty() {
+            return Err(FingerprintError);
+        }
+        for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+            *byte = hex_digit(*high)? << 4 | hex_digit(*low)?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+fn hex_digit(digit: u8) -> Result<u8, FingerprintError> {
+    match digit {
+        b'0'..=b'9' => Ok(digit - b'0'),
+        b'a'..=b'f' => Ok(digit - b'a' + 10),
+        _ => Err(FingerprintError),
+    }
+}
+
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
@@ -468,5 +499,21 @@ mod tests {
             let params = testing::leaf_params("demo-node", &["kafka-0.kafka", "10.0.0.1"]);
             testing::root("ca").sign(params).certificate.der().to_vec()
         };
+    }
+
+    #[test]
+    fn a_fingerprint_is_read_as_it_is_printed() {
+        let printed = Fingerprint::of(b"leaf").to_string();
+        assert_eq!(printed.parse(), Ok(Fingerprint::of(b"leaf")));
+        for text in [
+            "",
+            "é",
+            &printed.to_uppercase(),
+            &printed[1..],
+            &format!("{printed}0"),
+            &printed.replace('8', "é"),
+        ] {
+            assert_eq!(text.parse::<Fingerprint>(), Err(FingerprintError), "{text:?}");
+        }
     }
 }
