@@ -12,8 +12,10 @@ use crate::certificates::requirements::Requirements;
 use crate::disk::step::Content;
 use crate::disk::step::Step;
 use crate::pki::certificate::Certificate;
+use crate::pki::chain;
 use crate::pki::hostname::Host;
 use crate::pki::key_kind::KeyKind;
+use crate::pki::private_key::PrivateKey;
 use crate::pki::renew_point::RenewPoint;
 use crate::pki::stores;
 use crate::pki::stores::StoreError;
@@ -105,6 +107,65 @@ pub fn steps(
     ])
 }
 
+/// One of the two stores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Store {
+    /// Key and chain.
+    Keystore,
+    /// Trust anchors.
+    Truststore,
+}
+
+impl Store {
+    /// Its file name.
+    pub fn name(self, kind: &StoreKind) -> &'static str {
+        match self {
+            Self::Keystore => kind.keystore_name(),
+            Self::Truststore => kind.truststore_name(),
+        }
+    }
+
+    fn mode(self) -> u32 {
+        match self {
+            Self::Keystore => KEYSTORE_MODE,
+            Self::Truststore => TRUSTSTORE_MODE,
+        }
+    }
+
+    fn content(self, installed: &Installed) -> Option<&Content> {
+        match self {
+            Self::Keystore => installed.keystore.as_ref(),
+            Self::Truststore => installed.truststore.as_ref(),
+        }
+    }
+}
+
+/// The name under which the last good store is kept, beside the one that Kafka reads.
+pub fn last_good_name(store: Store, kind: &StoreKind) -> String {
+    format!("last-good-{}", store.name(kind))
+}
+
+/// Of the steps that install a bundle, those that write this store.
+pub fn only(store: Store, kind: &StoreKind, steps: Vec<Step>) -> Vec<Step> {
+    let writes = |step: &Step| match step {
+        Step::ReplaceFile { path, .. } => path.file_name().is_some_and(|name| name == store.name(kind)),
+        Step::CreateDir { .. } | Step::SyncDir { .. } => false,
+    };
+    steps.into_iter().filter(writes).collect()
+}
+
+/// Keeps what is installed as the last good store; nothing to do where nothing is.
+pub fn keep_last_good(store: Store, folder: &Path, kind: &StoreKind, installed: &Installed) -> Option<Step> {
+    let content = store.content(installed)?;
+    Some(Step::replace(folder.join(last_good_name(store, kind)), content.bytes(), store.mode()))
+}
+
+/// Puts the last good store back, if it was kept.
+pub fn put_back(store: Store, folder: &Path, kind: &StoreKind, last_good: &Installed) -> Option<Step> {
+    let content = store.content(last_good)?;
+    Some(Step::replace(folder.join(store.name(kind)), content.bytes(), store.mode()))
+}
+
 fn is_keystore_of(bundle: &Bundle, bytes: &[u8], password: &StorePassword) -> bool {
     stores::read_keystore_pkcs12(bytes, password).is_some_and(|(key, chain)| {
         key.pkcs8_der() == bundle.key().pkcs8_der() && chain.iter().eq(bundle.chain())
@@ -116,6 +177,25 @@ fn is_truststore_of(bundle: &Bundle, bytes: &[u8], password: &StorePassword) -> 
         |all: &[Certificate]| -> BTreeSet<_> { all.iter().map(Certificate::fingerprint).collect() };
     stores::read_truststore_pkcs12(bytes, password)
         .is_some_and(|anchors| fingerprints(&anchors) == fingerprints(bundle.anchors()))
+}
+
+/// What is installed, as a bundle; `None` where a store is missing or cannot be read.
+pub fn read(installed: &Installed, kind: &StoreKind) -> Option<Bundle> {
+    let (keystore, truststore) = (installed.keystore.as_ref()?, installed.truststore.as_ref()?);
+    let (key, chain) = read_keystore(keystore.bytes(), kind)?;
+    let anchors = match kind {
+        StoreKind::Pem => chain::parse_pem(truststore.bytes()).ok()?,
+        StoreKind::Pkcs12 { password } => stores::read_truststore_pkcs12(truststore.bytes(), password)?,
+    };
+    let mut chain = chain.into_iter();
+    Some(Bundle::new(key, chain.next()?, chain.collect(), anchors))
+}
+
+fn read_keystore(keystore: &[u8], kind: &StoreKind) -> Option<(PrivateKey, Vec<Certificate>)> {
+    match kind {
+        StoreKind::Pem => stores::read_keystore_pem(keystore),
+        StoreKind::Pkcs12 { password } => stores::read_keystore_pkcs12(keystore, password),
+    }
 }
 
 /// The installed pair as a bundle, if it is still what `request` asks for, passes preflight against `anchors` (the
@@ -132,15 +212,12 @@ pub fn keep(
     renew_point: RenewPoint,
     now: SystemTime,
 ) -> Option<Bundle> {
-    let (key, chain) = match kind {
-        StoreKind::Pem => stores::read_keystore_pem(keystore)?,
-        StoreKind::Pkcs12 { password } => stores::read_keystore_pkcs12(keystore, password)?,
-    };
+    let (key, chain) = read_keystore(keystore, kind)?;
     let mut chain = chain.into_iter();
     let bundle = Bundle::new(key, chain.next()?, chain.collect(), anchors.iter().cloned());
     let findings = preflight::preflight(&bundle, requirements, now);
     let stays = is_as_requested(bundle.leaf(), request)
-        && now < renew_point.of(bundle.leaf())
+        && now < renew_point.of(bundle.leaf().validity())
         && findings.iter().all(|finding| finding.severity() == Severity::Warning);
     stays.then_some(bundle)
 }
@@ -300,6 +377,19 @@ mod tests {
             let due_at = testing::now() - testing::days(1) + Duration::from_secs(90 * 24 * 3600 * 67 / 100);
             assert!(kept(due_at - Duration::from_secs(1)).is_some());
             assert!(kept(due_at).is_none());
+        }
+    }
+
+    #[test]
+    fn what_was_installed_reads_back() {
+        let ca = testing::root("ca");
+        let bundle = bundle(&ca, &ca.sign(testing::leaf_params("node", &HOSTS)));
+        for kind in [StoreKind::Pem, pkcs12()] {
+            let steps = steps(&bundle, Path::new("/t"), &kind, &Installed::default()).unwrap();
+            let (truststore, keystore) = (Some(content(&steps[1]).clone()), Some(content(&steps[2]).clone()));
+            let found = read(&Installed { keystore, truststore: truststore.clone() }, &kind).unwrap();
+            assert_eq!((found.leaf(), found.anchors()), (bundle.leaf(), bundle.anchors()));
+            assert!(read(&Installed { keystore: None, truststore }, &kind).is_none());
         }
     }
 

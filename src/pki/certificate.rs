@@ -22,6 +22,7 @@ use x509_parser::x509::X509Name;
 use crate::pki::key_kind::KeyKind;
 use crate::pki::key_kind::significant_bits;
 use crate::pki::subject;
+use crate::pki::validity::Validity;
 
 /// One certificate: its bytes and what they say, parsed once.
 #[derive(Clone, PartialEq, Eq)]
@@ -54,7 +55,7 @@ pub struct Fingerprint([u8; 32]);
 
 /// Text that is no fingerprint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a fingerprint; want 64 hex digits in lower case")]
+#[error("a fingerprint has 64 hex digits in small letters")]
 pub struct FingerprintError;
 
 /// What a leaf may be used for in a handshake. A Kafka node is both: it serves, and it is a client of its peers.
@@ -189,6 +190,11 @@ impl Certificate {
         self.not_after
     }
 
+    /// Both dates.
+    pub fn validity(&self) -> Validity {
+        Validity { not_before: self.not_before, not_after: self.not_after }
+    }
+
     /// Whether the extended key usage names this usage, or is absent.
     ///
     /// `anyExtendedKeyUsage` counts for nothing: Java takes it, rustls and with it our own probes do not.
@@ -263,6 +269,28 @@ impl Fingerprint {
     }
 }
 
+/// The 64 hex digits that `Display` prints; capital ones and colons between, as OpenSSL prints them, are refused.
+impl FromStr for Fingerprint {
+    type Err = FingerprintError;
+
+    fn from_str(text: &str) -> Result<Self, FingerprintError> {
+        let digit = |byte: u8| match byte {
+            b'0'..=b'9' => Some(byte - b'0'),
+            b'a'..=b'f' => Some(byte - b'a' + 10),
+            _ => None,
+        };
+        let mut bytes = [0; 32];
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        if pairs.len() != bytes.len() || !rest.is_empty() {
+            return Err(FingerprintError);
+        }
+        for (byte, &[high, low]) in bytes.iter_mut().zip(pairs) {
+            *byte = digit(high).zip(digit(low)).map(|(high, low)| high << 4 | low).ok_or(FingerprintError)?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
 impl Usage {
     /// The word that OpenSSL and cert-manager use.
     pub fn word(self) -> &'static str {
@@ -270,31 +298,6 @@ impl Usage {
             Self::ServerAuth => "serverAuth",
             Self::ClientAuth => "clientAuth",
         }
-    }
-}
-
-/// Reads what `Display` prints.
-impl FromStr for Fingerprint {
-    type Err = FingerprintError;
-
-    fn from_str(text: &str) -> Result<Self, FingerprintError> {
-        let mut bytes = [0; 32];
-        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-        if pairs.len() != bytes.len() || !rest.is_empty() {
-            return Err(FingerprintError);
-        }
-        for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
-            *byte = hex_digit(*high)? << 4 | hex_digit(*low)?;
-        }
-        Ok(Self(bytes))
-    }
-}
-
-fn hex_digit(digit: u8) -> Result<u8, FingerprintError> {
-    match digit {
-        b'0'..=b'9' => Ok(digit - b'0'),
-        b'a'..=b'f' => Ok(digit - b'a' + 10),
-        _ => Err(FingerprintError),
     }
 }
 
@@ -398,6 +401,16 @@ mod tests {
     use crate::pki::testing;
 
     #[test]
+    fn a_fingerprint_is_read_as_it_is_printed() {
+        let fingerprint = Fingerprint::of(b"x");
+        let text = fingerprint.to_string();
+        assert_eq!(text.parse(), Ok(fingerprint));
+        for wrong in ["", &text[1..], &format!("{text}0"), &text.to_uppercase(), &text.replace('2', "g")] {
+            assert_eq!(wrong.parse::<Fingerprint>(), Err(FingerprintError), "{wrong}");
+        }
+    }
+
+    #[test]
     fn a_leaf_tells_its_facts() {
         let ca = testing::root("ca");
         let leaf =
@@ -499,21 +512,5 @@ mod tests {
             let params = testing::leaf_params("demo-node", &["kafka-0.kafka", "10.0.0.1"]);
             testing::root("ca").sign(params).certificate.der().to_vec()
         };
-    }
-
-    #[test]
-    fn a_fingerprint_is_read_as_it_is_printed() {
-        let printed = Fingerprint::of(b"leaf").to_string();
-        assert_eq!(printed.parse(), Ok(Fingerprint::of(b"leaf")));
-        for text in [
-            "",
-            "é",
-            &printed.to_uppercase(),
-            &printed[1..],
-            &format!("{printed}0"),
-            &printed.replace('8', "é"),
-        ] {
-            assert_eq!(text.parse::<Fingerprint>(), Err(FingerprintError), "{text:?}");
-        }
     }
 }
