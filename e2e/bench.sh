@@ -47,6 +47,8 @@ main() {
     FOLDER="$(mktemp -d "${TMPDIR:-/tmp}/kraftlet-bench.XXXXXX")"
     trap 'rm -rf "$FOLDER"' EXIT
     class_path="$(kafka_libs "$kafka")/*"
+    KRAFTLET_ENGINE_JAR="$(engine_jar)"
+    export KRAFTLET_ENGINE_JAR
     prepare "$kafka"
     say "measuring kraftlet init and kafka-storage format in turn, $ROUNDS rounds ..."
     for ((round = 0; round < ROUNDS; round++)); do

@@ -22,6 +22,8 @@ main() {
         say "in an empty root, kraftlet $command: ${output%%$'\n'*}"
     done
     env -i "$(command -v chroot)" "$ROOT" /kraftlet new-cluster --name empty --local /cluster >"$ROOT/cluster.yaml"
+    mkdir -p "$ROOT/usr/share/kraftlet"
+    cp "$(engine_jar)" "$ROOT/usr/share/kraftlet/ssl-engine.jar"
     output="$(env -i POD_NAME=empty-0 "$(command -v chroot)" "$ROOT" /kraftlet init --settings /cluster.yaml)" \
         || die 1 "kraftlet init does not run in an empty root"
     [[ -e "$ROOT/cluster/pods/empty-0/data/meta.properties" ]] || die 1 "kraftlet init formatted nothing in an empty root"

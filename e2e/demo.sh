@@ -90,7 +90,6 @@ main() {
     say "Kafka $KAFKA, $MODE nodes, $QUORUM quorum, in $FOLDER"
     make_settings
     init_pods
-    write_hosts
     start_nodes
     CLIENT_PROPERTIES="$FOLDER/pods/${BROKERS[0]}/run/client.properties"
     await "waiting for ${#BROKERS[@]} brokers" wait "${#BROKERS[@]}" 120
@@ -103,7 +102,7 @@ main() {
         say "done in $SECONDS s"
         return
     fi
-    say "up after $SECONDS s; clients may use $CLIENT_PROPERTIES (JVM flag -Djdk.net.hosts.file=$FOLDER/hosts)"
+    say "up after $SECONDS s; clients may use $CLIENT_PROPERTIES"
     say "Ctrl-C ends it"
     trap 'exit 0' INT TERM
     watch_nodes

@@ -93,7 +93,30 @@ java_class_path() {
     printf '%s:%s/*' "$classes" "$libs"
 }
 
-# Fetches these Kafka releases and builds kraftlet meanwhile, unless KRAFTLET names a binary. Sets KRAFTLET.
+# Builds the jar of images/ssl-engine, once per change of its source, unless KRAFTLET_ENGINE_JAR names one. Prints its
+# path.
+engine_jar() {
+    local source="$REPO_DIR/images/ssl-engine" target="$CACHE_DIR/ssl-engine" jar="${KRAFTLET_ENGINE_JAR:-}"
+    if [[ -z "$jar" ]]; then
+        jar="$target/ssl-engine.jar"
+        if [[ ! -e "$jar" || -n "$(find "$source/pom.xml" "$source/src/main" -newer "$jar")" ]]; then
+            say "building the engine ..."
+            mkdir -p "$target"
+            try_thrice run_maven -f "$source/pom.xml" -Dmaven.test.skip=true clean package >"$target.log" 2>&1 || {
+                tail -n 15 "$target.log" >&2
+                die 2 "the engine does not build; the whole log is $target.log"
+            }
+        fi
+    fi
+    printf '%s' "$jar"
+}
+
+run_maven() {
+    mvn --quiet --batch-mode --no-transfer-progress "-Dbuild.folder=$CACHE_DIR/ssl-engine" "$@"
+}
+
+# Fetches these Kafka releases and builds kraftlet and its engine meanwhile, unless KRAFTLET names a binary and
+# KRAFTLET_ENGINE_JAR a jar. Sets both.
 fetch_and_build() {
     local fetching
     fetch_all "$@" &
@@ -105,6 +128,8 @@ fetch_and_build() {
         KRAFTLET="${CARGO_TARGET_DIR:-$REPO_DIR/target}/debug/kraftlet"
     fi
     wait "$fetching" || exit 1
+    KRAFTLET_ENGINE_JAR="$(engine_jar)" || exit
+    export KRAFTLET_ENGINE_JAR
 }
 
 fetch_all() {

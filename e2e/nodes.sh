@@ -50,39 +50,6 @@ setting() {
     sed -n "s/^$2=//p" "$FOLDER/pods/$1/run/server.properties" | tail -n 1
 }
 
-# A hosts file for the JVMs, so that neither /etc/hosts nor a name server is touched. A JVM that has one asks nothing
-# else, so this machine's own name and localhost are in it too.
-write_hosts() {
-    local pod names address number=0 range
-    range="$(loopback_range)"
-    printf '127.0.0.1 localhost %s\n' "$(uname -n)" >"$FOLDER/hosts"
-    for pod in "${PODS[@]}"; do
-        number=$((number + 1))
-        address="$(hosts_of "$pod" | grep -E -m 1 '^127\.' || printf '%s.%s' "$range" "$number")"
-        names="$(hosts_of "$pod" | grep -v -E '^[0-9.]*$|^localhost$' | sort -u | tr '\n' ' ' || true)"
-        if [[ -n "$names" ]]; then
-            printf '%s %s\n' "$address" "$names" >>"$FOLDER/hosts"
-        fi
-    done
-}
-
-# The first three numbers of loopback addresses. Each script has a range of its own, taken from its process id, so that
-# two may run side by side.
-loopback_range() {
-    printf '127.%s.%s' "$((1 + $$ % 250))" "$((1 + $$ / 250 % 250))"
-}
-
-# Every host by which a node listens or is known, one a line.
-hosts_of() {
-    local id
-    id="$(setting "$1" node.id)"
-    {
-        setting "$1" listeners | tr ',' '\n' | sed 's#.*://##'
-        setting "$1" advertised.listeners | tr ',' '\n' | sed 's#.*://##'
-        setting "$1" controller.quorum.voters | tr ',' '\n' | sed -n "s#^$id@##p"
-    } | sed 's#:[0-9]*$##'
-}
-
 start_nodes() {
     local pod
     for pod in "${PODS[@]}"; do
@@ -93,9 +60,14 @@ start_nodes() {
 
 start_node() {
     local pod="$1"
-    java "${JVM[@]}" "$(kafka_logging "$KAFKA")" "-Djdk.net.hosts.file=$FOLDER/hosts" "-Dkafka.logs.dir=$FOLDER/pods/$pod" \
-        -cp "$CLASS_PATH" kafka.Kafka "$FOLDER/pods/$pod/run/server.properties" >>"$FOLDER/$pod.log" 2>&1 </dev/null &
+    java "${JVM[@]}" "$(kafka_logging "$KAFKA")" "-Dkafka.logs.dir=$FOLDER/pods/$pod" \
+        -cp "$(engine_class_path "$pod")$CLASS_PATH" kafka.Kafka "$FOLDER/pods/$pod/run/server.properties" >>"$FOLDER/$pod.log" 2>&1 </dev/null &
     PID_OF[$pod]=$!
+}
+
+# What Kafka's own scripts make of the variable CLASSPATH that init asks for: the front of the class path.
+engine_class_path() {
+    sed -n 's/.* environment variable CLASSPATH=\(.*\)$/\1:/p' "$FOLDER/$1.init.log"
 }
 
 # Runs our client with its arguments.
@@ -105,8 +77,7 @@ client() {
 }
 
 client_command() {
-    CLIENT_COMMAND=(java "${JVM[@]}" "$(client_logging)" "-Djdk.net.hosts.file=$FOLDER/hosts" -cp "$CLASS_PATH"
-        ClusterClient "$CLIENT_PROPERTIES" "$@")
+    CLIENT_COMMAND=(java "${JVM[@]}" "$(client_logging)" -cp "$CLASS_PATH" ClusterClient "$CLIENT_PROPERTIES" "$@")
 }
 
 # The client's own warnings (a broker that is not up yet) belong to nobody's screen.
@@ -197,11 +168,9 @@ listener_names() {
     setting "$1" listeners | tr ',' '\n' | sed 's#://.*:#:#' | paste -s -d ' '
 }
 
-# HOST:PORT of every listener of a node: the name it is known by, with the port it listens on.
+# HOST:PORT of every listener of a node.
 addresses_of() {
-    local name
-    name="$(hosts_of "$1" | grep -v -E '^[0-9.]*$' | head -n 1 || true)"
-    setting "$1" listeners | tr ',' '\n' | sed "s#.*:\([0-9]*\)\$#${name:-localhost}:\1#"
+    setting "$1" listeners | tr ',' '\n' | sed 's#.*://##'
 }
 
 all_addresses() {

@@ -37,6 +37,7 @@
 //! | [`storage`] | directories as found, against what they have to be: steps, or refusals |
 //! | [`certificates`] | where certificates come from, what is checked before one is installed, what stays |
 //! | [`reload`] | how Kafka is made to take a new leaf, and the handshakes that show that it did |
+//! | [`health`] | what the agent knows at one moment, and how it is told: status, metrics, orders |
 //! | [`commands`] | one file for each subcommand: drives, decides nothing |
 //!
 //! # Look, plan, do
@@ -73,4 +74,5 @@ pub mod cluster;
 pub mod storage;
 pub mod certificates;
 pub mod reload;
+pub mod health;
 pub mod commands;

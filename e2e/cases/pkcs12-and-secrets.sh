@@ -34,7 +34,6 @@ YAML
     for_people explain
     for_people explain --output json
     expect "the run folder holds PKCS12 stores" test -s "$FOLDER/pods/demo-0/run/tls/node/keystore.p12"
-    write_hosts
     start_nodes
     await "waiting for 1 broker with client.properties" wait 1 120
     await "producing and consuming with client.properties" round-trip by-certificate 100

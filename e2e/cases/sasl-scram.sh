@@ -27,7 +27,6 @@ superUsers: ["User:admin"]
 YAML
     local_ca
     init_pods
-    write_hosts
     start_nodes
 
     log_in_as admin "$PASSWORD"

@@ -21,8 +21,6 @@ not() {
 }
 
 # Sets the cluster up for a Kafka release and so many combined nodes called demo-0 …; its settings begin so in cluster.yaml.
-# Hosts are addresses, because the other controllers are also called by kraftlet itself, which asks the system's
-# resolver and has no hosts file of its own.
 begin_cluster() {
     local version="$1" replicas="$2" ordinal range
     # shellcheck disable=SC2034  # read by nodes.sh, as PODS and BROKERS are
@@ -55,6 +53,12 @@ storage:
 YAML
 }
 
+# The first three numbers of loopback addresses. Each script has a range of its own, taken from its process id, so that
+# two may run side by side.
+loopback_range() {
+    printf '127.%s.%s' "$((1 + $$ % 250))" "$((1 + $$ / 250 % 250))"
+}
+
 # The address of a node of `begin_cluster`.
 address_of() {
     printf '%s.%s' "$(loopback_range)" "$(($1 + 1))"
@@ -74,7 +78,6 @@ YAML
 # Init, start, and wait until all nodes are there.
 bring_up() {
     init_pods
-    write_hosts
     start_nodes
     await "waiting for ${#BROKERS[@]} brokers" wait "${#BROKERS[@]}" 120
 }

@@ -40,6 +40,7 @@ impl Machine {
         let machine = Self { folder: tempfile::tempdir().unwrap() };
         let at = machine.folder.path().display().to_string();
         fs::write(machine.path("cluster.yaml"), settings.replace("@", &at)).unwrap();
+        fs::write(machine.path("engine.jar"), b"PK\x03\x04 and so on").unwrap();
         machine
     }
 
@@ -54,6 +55,7 @@ impl Machine {
             }
         };
         command.args(["init", "--settings"]).arg(self.path("cluster.yaml"));
+        command.env("KRAFTLET_ENGINE_JAR", self.path("engine.jar"));
         command.env("POD_NAME", "kafka-0").stdout(Stdio::null()).stderr(Stdio::piped());
         let output = command.output().expect("strace is on this machine: e2e/test.sh installs it");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -12,8 +12,10 @@ use crate::certificates::requirements::Requirements;
 use crate::disk::step::Content;
 use crate::disk::step::Step;
 use crate::pki::certificate::Certificate;
+use crate::pki::chain;
 use crate::pki::hostname::Host;
 use crate::pki::key_kind::KeyKind;
+use crate::pki::private_key::PrivateKey;
 use crate::pki::renew_point::RenewPoint;
 use crate::pki::stores;
 use crate::pki::stores::StoreError;
@@ -118,6 +120,25 @@ fn is_truststore_of(bundle: &Bundle, bytes: &[u8], password: &StorePassword) -> 
         .is_some_and(|anchors| fingerprints(&anchors) == fingerprints(bundle.anchors()))
 }
 
+/// What is installed, as a bundle; `None` where a store is missing or cannot be read.
+pub fn read(installed: &Installed, kind: &StoreKind) -> Option<Bundle> {
+    let (keystore, truststore) = (installed.keystore.as_ref()?, installed.truststore.as_ref()?);
+    let (key, chain) = read_keystore(keystore.bytes(), kind)?;
+    let anchors = match kind {
+        StoreKind::Pem => chain::parse_pem(truststore.bytes()).ok()?,
+        StoreKind::Pkcs12 { password } => stores::read_truststore_pkcs12(truststore.bytes(), password)?,
+    };
+    let mut chain = chain.into_iter();
+    Some(Bundle::new(key, chain.next()?, chain.collect(), anchors))
+}
+
+fn read_keystore(keystore: &[u8], kind: &StoreKind) -> Option<(PrivateKey, Vec<Certificate>)> {
+    match kind {
+        StoreKind::Pem => stores::read_keystore_pem(keystore),
+        StoreKind::Pkcs12 { password } => stores::read_keystore_pkcs12(keystore, password),
+    }
+}
+
 /// The installed pair as a bundle, if it is still what `request` asks for, passes preflight against `anchors` (the
 /// source's trust as it is now), and is before its renew point.
 ///
@@ -132,10 +153,7 @@ pub fn keep(
     renew_point: RenewPoint,
     now: SystemTime,
 ) -> Option<Bundle> {
-    let (key, chain) = match kind {
-        StoreKind::Pem => stores::read_keystore_pem(keystore)?,
-        StoreKind::Pkcs12 { password } => stores::read_keystore_pkcs12(keystore, password)?,
-    };
+    let (key, chain) = read_keystore(keystore, kind)?;
     let mut chain = chain.into_iter();
     let bundle = Bundle::new(key, chain.next()?, chain.collect(), anchors.iter().cloned());
     let findings = preflight::preflight(&bundle, requirements, now);
@@ -300,6 +318,19 @@ mod tests {
             let due_at = testing::now() - testing::days(1) + Duration::from_secs(90 * 24 * 3600 * 67 / 100);
             assert!(kept(due_at - Duration::from_secs(1)).is_some());
             assert!(kept(due_at).is_none());
+        }
+    }
+
+    #[test]
+    fn what_was_installed_reads_back() {
+        let ca = testing::root("ca");
+        let bundle = bundle(&ca, &ca.sign(testing::leaf_params("node", &HOSTS)));
+        for kind in [StoreKind::Pem, pkcs12()] {
+            let steps = steps(&bundle, Path::new("/t"), &kind, &Installed::default()).unwrap();
+            let (truststore, keystore) = (Some(content(&steps[1]).clone()), Some(content(&steps[2]).clone()));
+            let found = read(&Installed { keystore, truststore: truststore.clone() }, &kind).unwrap();
+            assert_eq!((found.leaf(), found.anchors()), (bundle.leaf(), bundle.anchors()));
+            assert!(read(&Installed { keystore: None, truststore }, &kind).is_none());
         }
     }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::cluster::certificate::Certificate;
+use crate::cluster::engine;
 use crate::cluster::line::Line;
 use crate::cluster::line::Origin;
 use crate::cluster::listener::Listener;
@@ -15,6 +16,7 @@ use crate::cluster::model::Node;
 use crate::cluster::model::Quorum;
 use crate::cluster::settings::Authorizer;
 use crate::cluster::settings::ClientAuth;
+use crate::cluster::settings::Reload;
 use crate::cluster::settings::SaslMechanism;
 use crate::cluster::settings::Store;
 use crate::cluster::template::TemplateError;
@@ -140,6 +142,10 @@ fn security(cluster: &Cluster, setting: &Setting<'_>) -> Vec<Line> {
         }
         if let Some(certificate) = cluster.certificate(listener) {
             lines.extend(stores(setting, certificate, |key| listener.key(key)));
+            match cluster.settings.reload {
+                Reload::Engine => lines.extend(engine::lines(listener, setting.run_folder)),
+                Reload::AdminApi => {}
+            }
             if serves && listener.client_auth != ClientAuth::None {
                 lines.push(derived(listener.key("ssl.client.auth"), listener.client_auth.to_string()));
             }

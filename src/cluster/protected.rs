@@ -4,6 +4,8 @@
 //! its disk, or a listener without the certificate that is watched, is a fault that shows much later. Whoever sets
 //! one is told where the value comes from instead.
 
+use crate::cluster::engine::REPORT_KEY;
+
 /// Why a person cannot set a key, or `None`.
 pub fn problem(key: &str) -> Option<String> {
     if key.is_empty() || key.chars().any(|c| c.is_whitespace() || c.is_control()) {
@@ -55,7 +57,8 @@ fn instead(key: &str) -> Option<&'static str> {
     match unprefixed {
         "sasl.enabled.mechanisms" => Some("`listeners[].saslMechanisms`"),
         "ssl.client.auth" => Some("`listeners[].clientAuth`"),
-        "ssl.engine.factory.class" => Some("kraftlet itself"),
+        "ssl.engine.factory.class" => Some("`reload`"),
+        REPORT_KEY => Some("kraftlet itself"),
         key if key.starts_with("ssl.keystore.")
             || key.starts_with("ssl.truststore.")
             || key == "ssl.key.password" =>
@@ -83,9 +86,14 @@ mod tests {
 
     #[test]
     fn keys_that_carry_identity_are_refused_by_name() {
-        for key in
-            ["node.id", "log.dirs", "ssl.keystore.location", "listener.name.client.ssl.truststore.type"]
-        {
+        for key in [
+            "node.id",
+            "log.dirs",
+            "ssl.keystore.location",
+            "listener.name.client.ssl.truststore.type",
+            "listener.name.client.ssl.engine.factory.class",
+            "listener.name.client.kraftlet.log.dir",
+        ] {
             assert!(instead(key).is_some(), "{key}");
         }
         for key in ["", " node.id", "a b", "config.providers.vault.param.password"] {

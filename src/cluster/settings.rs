@@ -90,7 +90,8 @@ pub struct Settings {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Reload {
-    /// kraftlet's SslEngineFactory (KIP-519) follows the files: every channel, the raft client included.
+    /// kraftlet's SslEngineFactory (KIP-519) follows the files: every channel, the raft client included. Kafka needs
+    /// its jar in CLASSPATH, which `init` puts into the run folder.
     #[default]
     Engine,
     /// No foreign class in Kafka: listeners and most client channels by a request; the raft client needs a restart.

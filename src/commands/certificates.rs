@@ -1,5 +1,6 @@
 //! The certificate part of `init`: fetch, preflight, and the steps that install.
 
+use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 use std::time::SystemTime;
@@ -35,10 +36,12 @@ use crate::commands::inputs;
 use crate::commands::inputs::Inputs;
 use crate::disk::step::Content;
 use crate::disk::step::Step;
+use crate::pki::certificate::Certificate as PkiCertificate;
 use crate::pki::handshake::TlsClient;
 use crate::pki::hostname::Host;
 use crate::pki::io as pki_io;
 use crate::pki::renew_point::RenewPoint;
+use crate::pki::stores::StoreError;
 
 /// A certificate that is still to be fetched: from whom, and what it must be.
 pub struct Order {
@@ -108,21 +111,65 @@ impl Order {
         &self.name
     }
 
+    /// Where its stores are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The form of its stores.
+    pub fn kind(&self) -> &StoreKind {
+        &self.kind
+    }
+
+    /// Where it comes from.
+    pub fn source(&self) -> &dyn Source {
+        self.source.as_ref()
+    }
+
     /// Whether the source has to make a CA before it can give a certificate.
     pub fn makes_a_ca(&self) -> bool {
         self.source.makes_a_ca()
     }
 
-    /// Fetches the certificate, or keeps the one that is installed, and checks it. All findings come at once.
-    pub fn check(&self, now: SystemTime) -> Result<Checked, Failure> {
-        let Self { name, folder, source, request, requirements, kind, renew_point } = self;
-        // A store that is not there, or cannot be read, is written anew.
+    /// The stores that are there. One that cannot be read counts as not there, and is written anew.
+    pub fn installed(&self) -> Installed {
         let store = |name| {
-            let bytes = cluster_io::read(&folder.join(name)).ok();
+            let bytes = cluster_io::read(&self.folder.join(name)).ok();
             bytes.map(|mut bytes| Content::new(std::mem::take(&mut *bytes)))
         };
-        let installed =
-            Installed { keystore: store(kind.keystore_name()), truststore: store(kind.truststore_name()) };
+        Installed {
+            keystore: store(self.kind.keystore_name()),
+            truststore: store(self.kind.truststore_name()),
+        }
+    }
+
+    /// What the source gives now; nothing is checked and nothing written.
+    pub fn fetch(&self, now: SystemTime) -> Result<Bundle, SourceError> {
+        self.source.fetch(&self.request, now)
+    }
+
+    /// Whom the source trusts now.
+    pub fn trusted(&self, now: SystemTime) -> Result<Vec<PkiCertificate>, SourceError> {
+        match self.source.trusted(&self.request)? {
+            Some(anchors) => Ok(anchors),
+            None => Ok(self.fetch(now)?.anchors().to_vec()),
+        }
+    }
+
+    /// All that is wrong with a bundle, or that somebody should know.
+    pub fn findings(&self, bundle: &Bundle, now: SystemTime) -> Vec<Finding> {
+        preflight::preflight(bundle, &self.requirements, now)
+    }
+
+    /// What puts the bundle in the place of what is installed.
+    pub fn steps(&self, bundle: &Bundle, installed: &Installed) -> Result<Vec<Step>, StoreError> {
+        install::steps(bundle, &self.folder, &self.kind, installed)
+    }
+
+    /// Fetches the certificate, or keeps the one that is installed, and checks it. All findings come at once.
+    pub fn check(&self, now: SystemTime) -> Result<Checked, Failure> {
+        let Self { name, source, request, requirements, kind, renew_point, .. } = self;
+        let installed = self.installed();
         // A source that issues anew at each fetch is not asked while the leaf that is there will do, so that a
         // container that restarts keeps its certificate, and `init` twice is `init` once.
         let kept = match (source.trusted(request).map_err(not_given)?, &installed.keystore) {
@@ -133,9 +180,9 @@ impl Order {
         };
         let (bundle, kept) = match kept {
             Some(bundle) => (bundle, true),
-            None => (source.fetch(request, now).map_err(not_given)?, false),
+            None => (self.fetch(now).map_err(not_given)?, false),
         };
-        let findings = preflight::preflight(&bundle, requirements, now);
+        let findings = self.findings(&bundle, now);
         let said = |finding: &Finding| format!("certificate {name}: {}", chain(finding));
         let (refusals, warnings): (Vec<_>, Vec<_>) =
             findings.iter().partition(|finding| finding.severity() == Severity::Refusal);
@@ -143,7 +190,8 @@ impl Order {
         if let Some(failure) = Failure::all(Exit::Person, refusals) {
             return Err(failure);
         }
-        let steps = install::steps(&bundle, folder, kind, &installed)
+        let steps = self
+            .steps(&bundle, &installed)
             .map_err(|error| Failure::of(Exit::Usage, error.reason(), &error))?;
         let warnings = warnings.into_iter().map(said).collect();
         Ok(Checked { name: name.clone(), bundle, steps, warnings, kept })

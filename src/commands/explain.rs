@@ -16,6 +16,7 @@ use crate::cluster::io as cluster_io;
 use crate::cluster::line::Line;
 use crate::cluster::line::Origin;
 use crate::commands::certificates;
+use crate::commands::engine;
 use crate::commands::failure::Failure;
 use crate::commands::inputs;
 use crate::commands::inputs::InputArgs;
@@ -156,6 +157,9 @@ impl View<'_> {
         for (name, description) in &self.sources {
             let _ = writeln!(text, "{name}: {description}");
         }
+        if let Some(variable) = engine::environment(self.inputs) {
+            let _ = writeln!(text, "\n{BOLD}Environment of Kafka's container{BOLD:#}\n{variable}");
+        }
         let _ = writeln!(text, "\n{BOLD}Disks{BOLD:#}");
         for line in &self.directories {
             let _ = writeln!(text, "{line}");
@@ -187,6 +191,7 @@ impl View<'_> {
             "lines": lines.collect::<Json>(),
             "changes": changes,
             "certificates": sources.collect::<Json>(),
+            "environment": engine::environment(self.inputs),
             "disks": self.directories,
             "refused": self.failure.map(ToString::to_string),
         })

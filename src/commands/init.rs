@@ -16,6 +16,7 @@ use crate::cluster::server_properties::SECRETS_FILE;
 use crate::commands::certificates;
 use crate::commands::certificates::Checked;
 use crate::commands::certificates::Order;
+use crate::commands::engine;
 use crate::commands::failure::Exit;
 use crate::commands::failure::Failure;
 use crate::commands::inputs;
@@ -39,6 +40,14 @@ A run that ends with 1, 2 or 64 before its first step has written nothing.")]
 pub struct Init {
     #[command(flatten)]
     inputs: InputArgs,
+    /// The jar of kraftlet's engine, which Kafka loads where the settings say `reload: engine`
+    #[arg(
+        long,
+        env = "KRAFTLET_ENGINE_JAR",
+        default_value = "/usr/share/kraftlet/ssl-engine.jar",
+        value_name = "FILE"
+    )]
+    engine_jar: PathBuf,
 }
 
 /// What `init` would do, whole: there is no half of it.
@@ -67,16 +76,17 @@ pub fn run(args: &Init) -> Result<Vec<String>, Failure> {
     let begun = Instant::now();
     let inputs = inputs::read(&args.inputs)?;
     let run_folder = inputs.run_folder.clone();
+    let jar = args.engine_jar.as_path();
     let (prepared, _lock) = if run_folder.exists() {
         let lock = lock(&run_folder)?;
-        (prepare(inputs)?, lock)
+        (prepare(inputs, jar)?, lock)
     } else {
         // All refusals come before the first change, and the folder to be locked is one.
-        let prepared = prepare(inputs)?;
+        let prepared = prepare(inputs, jar)?;
         apply(&folders(&run_folder))?;
         let lock = lock(&run_folder)?;
         // Somebody else may have made the folder at the same time, and be done already: then the plan is old.
-        if disk_io::is_empty(&run_folder) { (prepared, lock) } else { (prepare(prepared.inputs)?, lock) }
+        if disk_io::is_empty(&run_folder) { (prepared, lock) } else { (prepare(prepared.inputs, jar)?, lock) }
     };
     apply(&prepared.steps)?;
     Ok(report(&prepared, begun))
@@ -84,7 +94,7 @@ pub fn run(args: &Init) -> Result<Vec<String>, Failure> {
 
 /// Looks at everything and plans. The only thing it may write is a local CA that is not there yet, and that only when
 /// nothing else is refused (and the copy of a CA's certificate, where somebody took it away).
-pub fn prepare(inputs: Inputs) -> Result<Prepared, Failure> {
+pub fn prepare(inputs: Inputs, engine_jar: &Path) -> Result<Prepared, Failure> {
     let wanted = storage::wanted(&inputs)?;
     let found = storage::look(&wanted);
     let now = SystemTime::now();
@@ -103,7 +113,8 @@ pub fn prepare(inputs: Inputs) -> Result<Prepared, Failure> {
         None if making.iter().any(|order| Some(order.name()) == of_controllers) => Credential::OfANewCa,
         None => Credential::None,
     };
-    let refused = [unusable, refused].into_iter().flatten().reduce(Failure::and);
+    let (engine, no_engine) = gather([engine::steps(&inputs, engine_jar)]);
+    let refused = [unusable, refused, no_engine].into_iter().flatten().reduce(Failure::and);
     let plan = match (storage::plan(&inputs, &wanted, &found, credential), refused) {
         (Ok(plan), None) => plan,
         (Ok(_), Some(refused)) => return Err(refused),
@@ -119,6 +130,7 @@ pub fn prepare(inputs: Inputs) -> Result<Prepared, Failure> {
     steps.extend(folders(&inputs.run_folder.join("tls")));
     // A leaf that is kept is written all the same: its trust may have changed, and a truststore may be missing.
     steps.extend(certificates.iter().flat_map(|checked| checked.steps.iter().cloned()));
+    steps.extend(engine.into_iter().flatten());
     steps.extend(property_files(&inputs));
     steps.extend(plan.steps.iter().cloned());
     Ok(Prepared { inputs, storage: plan, certificates, steps })
@@ -211,6 +223,10 @@ fn report(prepared: &Prepared, begun: Instant) -> Vec<String> {
         prepared.inputs.server.lines.len(),
         begun.elapsed().as_millis()
     ));
+    let variable = engine::environment(&prepared.inputs);
+    lines.extend(
+        variable.map(|variable| format!("Kafka's container needs the environment variable {variable}")),
+    );
     lines
 }
 

@@ -4,6 +4,7 @@ pub mod failure;
 pub mod inputs;
 pub mod certificates;
 pub mod storage;
+pub mod engine;
 pub mod init;
 pub mod explain;
 pub mod new_cluster;

@@ -10,13 +10,15 @@ use crate::cluster::parse;
 use crate::commands::failure::Exit;
 use crate::commands::failure::Failure;
 use crate::kafka::io as kafka_io;
+use crate::kafka::uuid::ClusterId;
 
 /// Prints a settings file with a fresh cluster id.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   kraftlet new-cluster > cluster.yaml
   kraftlet new-cluster --name events --mode dedicated --quorum dynamic > cluster.yaml
-  kraftlet new-cluster --local /tmp/kafka --replicas 1 > cluster.yaml   # everything on this machine")]
+  kraftlet new-cluster --local /tmp/kafka --replicas 1 > cluster.yaml   # everything on this machine
+  kraftlet new-cluster --local /tmp/kafka --lifetime 2m > cluster.yaml  # certificates soon due")]
 pub struct NewCluster {
     /// The cluster's name; its StatefulSet is called the same, or <name>-broker and <name>-controller
     #[arg(long, default_value = "kafka")]
@@ -39,6 +41,12 @@ pub struct NewCluster {
     /// Keep everything below this folder of this machine: disks, certificates and a CA of its own
     #[arg(long, value_name = "FOLDER")]
     local: Option<PathBuf>,
+    /// How long a certificate of the local CA lives, for example 2m; by default 30 days
+    #[arg(long, requires = "local")]
+    lifetime: Option<String>,
+    /// How Kafka takes a new certificate while it runs
+    #[arg(long, value_enum, default_value_t = Reload::Engine)]
+    reload: Reload,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -53,8 +61,22 @@ enum Kind {
     Dynamic,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Reload {
+    /// kraftlet's SslEngineFactory: every channel
+    Engine,
+    /// No foreign class in Kafka; its raft client needs a restart
+    AdminApi,
+}
+
 /// Controllers of a dedicated cluster begin here, as KubeDB's do, so that 1000 brokers fit below.
 const FIRST_CONTROLLER: u32 = 1000;
+
+/// On one machine a node id and 1 are the last number of an address, which ends at 254.
+const LAST_LOCAL_NODE: u32 = 253;
+
+/// Controllers on one machine begin here, so that a hundred brokers fit below.
+const FIRST_LOCAL_CONTROLLER: u32 = 100;
 
 /// The settings' text; it has been read back and found good.
 pub fn run(args: &NewCluster) -> Result<String, Failure> {
@@ -73,12 +95,15 @@ pub fn run(args: &NewCluster) -> Result<String, Failure> {
         }
     }
     text.push_str(&args.pools());
+    if args.reload == Reload::AdminApi {
+        text.push_str("reload: adminApi\n");
+    }
     if let Some(folder) = &args.local {
         let folder = std::path::absolute(folder)
             .map_err(|error| Failure::of(Exit::Usage, "FolderUnusable", &error))?;
         // Without a slash at its end, which Kafka would not take for the same directory.
         let folder: PathBuf = folder.components().collect();
-        text.push_str(&args.on_this_machine(&folder.display().to_string()));
+        text.push_str(&args.on_this_machine(&folder.display().to_string(), &loopback_range(&cluster_id)));
     }
     match parse::parse("<new cluster>", text.as_bytes()) {
         Ok(_) => Ok(text),
@@ -90,36 +115,63 @@ impl NewCluster {
     fn controller_ids(&self) -> std::ops::Range<u32> {
         match self.mode {
             Mode::Combined => 0..self.replicas,
-            Mode::Dedicated => FIRST_CONTROLLER..FIRST_CONTROLLER.saturating_add(self.controllers),
+            Mode::Dedicated => {
+                let first = self.first_controller();
+                first..first.saturating_add(self.controllers)
+            }
         }
+    }
+
+    fn first_controller(&self) -> u32 {
+        if self.local.is_some() { FIRST_LOCAL_CONTROLLER } else { FIRST_CONTROLLER }
     }
 
     fn pools(&self) -> String {
         let Self { name, replicas, controllers, .. } = self;
+        let range = |first: u32, last: u32| match self.local {
+            Some(_) => format!("  nodeIds: {{first: {first}, last: {last}}}\n"),
+            None if first > 0 => format!("  nodeIds: {{first: {first}}}\n"),
+            None => String::new(),
+        };
+        let first = self.first_controller();
         match self.mode {
             Mode::Combined => format!(
-                "pools:\n- statefulSet: {name}\n  roles: [broker, controller]\n  replicas: {replicas}\n"
+                "pools:\n- statefulSet: {name}\n  roles: [broker, controller]\n  replicas: {replicas}\n{}",
+                range(0, LAST_LOCAL_NODE)
             ),
             Mode::Dedicated => format!(
-                "pools:\n- statefulSet: {name}-controller\n  roles: [controller]\n  replicas: {controllers}\n  \
-                 nodeIds: {{first: {FIRST_CONTROLLER}}}\n\
-                 - statefulSet: {name}-broker\n  roles: [broker]\n  replicas: {replicas}\n"
+                "pools:\n- statefulSet: {name}-controller\n  roles: [controller]\n  replicas: {controllers}\n{}\
+                 - statefulSet: {name}-broker\n  roles: [broker]\n  replicas: {replicas}\n{}",
+                range(first, LAST_LOCAL_NODE),
+                range(0, first - 1)
             ),
         }
     }
 
-    fn on_this_machine(&self, folder: &str) -> String {
+    fn on_this_machine(&self, folder: &str, range: &str) -> String {
+        let lifetime = match &self.lifetime {
+            Some(lifetime) => format!("    lifetime: {}\n", quoted(lifetime)),
+            None => String::new(),
+        };
         format!(
-            "# All nodes on this machine, each with a name and a loopback address of its own.\n\
-             host: \"{{pod}}.{{name}}.localhost\"\nbindHost: \"{{pod}}.{{name}}.localhost\"\n\
+            "# All nodes on this machine, each with a loopback address of its own.\n\
+             host: \"{range}.{{nodeId+1}}\"\nbindHost: \"{range}.{{nodeId+1}}\"\n\
              runFolder: {0}\nstorage:\n  logDirs:\n  - {1}\npropertiesFolder: {2}\n\
-             certificates:\n  node:\n    source:\n      localCa:\n        folder: {3}\n",
+             certificates:\n  node:\n    source:\n      localCa:\n        folder: {3}\n{lifetime}",
             quoted(&format!("{folder}/pods/{{pod}}/run")),
             quoted(&format!("{folder}/pods/{{pod}}/data")),
             quoted(&format!("{folder}/properties")),
             quoted(&format!("{folder}/ca")),
         )
     }
+}
+
+/// The first three numbers of the nodes' addresses, from the cluster's random id, so that two clusters on one machine
+/// seldom meet. None is 0 or 255, and so none is in 127.0, where other programs listen.
+fn loopback_range(cluster_id: &ClusterId) -> String {
+    let number =
+        cluster_id.as_str().bytes().fold(0_u32, |number, byte| (number * 31 + u32::from(byte)) % (254 * 254));
+    format!("127.{}.{}", 1 + number / 254, 1 + number % 254)
 }
 
 /// A YAML text in double quotes, which are those of JSON.

@@ -23,6 +23,7 @@ impl Machine {
             machine.run(&[&["new-cluster", "--name", "demo", "--local", &folder], extra].concat(), &[]);
         assert_eq!(made.status.code(), Some(0), "{}", text(&made.stderr));
         fs::write(machine.path("cluster.yaml"), &made.stdout).unwrap();
+        fs::write(machine.path("engine.jar"), ENGINE_JAR).unwrap();
         machine
     }
 
@@ -36,9 +37,17 @@ impl Machine {
         fs::write(self.path("cluster.yaml"), settings.replace(from, to)).unwrap();
     }
 
+    /// Gives the nodes another `host` than their random address.
+    pub(crate) fn known_as(&self, host: &str) {
+        let settings = fs::read_to_string(self.path("cluster.yaml")).unwrap();
+        let line = settings.lines().find(|line| line.starts_with("host: ")).unwrap();
+        self.edit(&format!("\n{line}\n"), &format!("\nhost: \"{host}\"\n"));
+    }
+
     pub(crate) fn run(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kraftlet"));
         command.args(arguments).env_clear().envs(environment.iter().copied()).current_dir(self.folder.path());
+        command.env("KRAFTLET_ENGINE_JAR", self.path("engine.jar"));
         command.env("KRAFTLET_SETTINGS", self.path("cluster.yaml")).output().unwrap()
     }
 
@@ -76,6 +85,9 @@ pub(crate) fn ends(output: &Output, code: i32, wanted: &[&str]) {
     }
 }
 
+/// What `init` takes for a jar: it begins as one.
+const ENGINE_JAR: &[u8] = b"PK\x03\x04 and so on";
+
 pub(crate) const POD: (&str, &str) = ("POD_NAME", "demo-0");
 
 #[test]
@@ -93,6 +105,7 @@ fn init_twice_is_init_once() {
             "data/__cluster_metadata-0/00000000000000000000-0000000000.checkpoint",
             "data/meta.properties",
             "run/client.properties",
+            "run/engine/ssl-engine.jar",
             "run/server.properties",
             "run/tls/node/keystore.pem",
             "run/tls/node/truststore.pem",
@@ -240,7 +253,7 @@ fn a_directory_of_another_cluster_or_node_is_refused_and_left_as_it_is() {
     machine.edit(id, "Xk3vXo2uTwq9ZQbn0eM1Jw");
     ends(&machine.init(&[POD]), 2, &[id, "Xk3vXo2uTwq9ZQbn0eM1Jw", "[LogDirOfAnotherCluster]"]);
     machine.edit("Xk3vXo2uTwq9ZQbn0eM1Jw", id);
-    machine.edit("  replicas: 1", "  replicas: 1\n  nodeIds: {first: 7}");
+    machine.edit("nodeIds: {first: 0,", "nodeIds: {first: 7,");
     ends(&machine.init(&[POD]), 2, &["node.id", "7"]);
     assert!(machine.files("pods/demo-0/data") == before);
 }
@@ -264,7 +277,7 @@ fn a_certificate_that_kafka_would_choke_on_is_refused_with_every_reason() {
     fs::copy(machine.path("ca/ca.crt"), mounted.join("ca.crt")).unwrap();
     machine.edit("localCa", "mounted");
     machine.edit("/ca\"", "/mounted\"");
-    machine.edit("host: \"{pod}.{name}.localhost\"", "host: \"{pod}.elsewhere.localhost\"");
+    machine.known_as("{pod}.elsewhere.localhost");
     machine.edit("name: demo", "name: other");
     let before = machine.files("pods");
     let refused = machine.init(&[POD]);
@@ -307,7 +320,7 @@ fn the_folder_of_the_downward_api_says_who_the_pod_is() {
     for (name, value) in [("name", "demo-broker-2\n"), ("namespace", "prod"), ("zone", "eu-1a")] {
         fs::write(machine.path("podinfo").join(name), value).unwrap();
     }
-    machine.edit("host: \"{pod}.{name}.localhost\"", "host: \"{pod}.{namespace}.example.com\"");
+    machine.known_as("{pod}.{namespace}.example.com");
     ends(&machine.run(&["init", "--pod-info", "podinfo"], &[]), 0, &[]);
     let written = text(&machine.files("pods")[&machine.path("pods/demo-broker-2/run/server.properties")]);
     for want in [
@@ -335,7 +348,7 @@ fn a_certificate_that_is_not_mounted_yet_may_come() {
 #[test]
 fn two_voters_with_one_address_are_refused() {
     let machine = Machine::new(&[]);
-    machine.edit("host: \"{pod}.{name}.localhost\"", "host: kafka.example.com");
+    machine.known_as("kafka.example.com");
     ends(&machine.init(&[POD]), 64, &["gives two nodes the same address kafka.example.com:9093"]);
 }
 
@@ -403,11 +416,12 @@ fn what_new_cluster_prints_fits_the_published_schema() {
     let machine = Machine::new(&[]);
     let schema: serde_json::Value = serde_json::from_slice(&machine.run(&["schema"], &[]).stdout).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
-    let shapes: [&[&str]; 4] = [
+    let shapes: [&[&str]; 5] = [
         &[],
         &["--mode", "dedicated"],
         &["--quorum", "dynamic", "--replicas", "5"],
         &["--mode", "dedicated", "--quorum", "dynamic", "--local", "/tmp/x"],
+        &["--reload", "admin-api", "--local", "/tmp/x", "--lifetime", "2m"],
     ];
     for shape in shapes {
         let printed = machine.run(&[&["new-cluster"], shape].concat(), &[]);
@@ -416,6 +430,28 @@ fn what_new_cluster_prints_fits_the_published_schema() {
         let errors: Vec<String> = validator.iter_errors(&document).map(|error| error.to_string()).collect();
         assert!(errors.is_empty(), "{errors:?}\n{}", text(&printed.stdout));
     }
+}
+
+#[test]
+fn each_node_on_one_machine_has_a_loopback_address_of_its_own() {
+    let machine = Machine::new(&["--mode", "dedicated", "--lifetime", "2m", "--reload", "admin-api"]);
+    let settings = fs::read_to_string(machine.path("cluster.yaml")).unwrap();
+    let host = settings.lines().find_map(|line| line.strip_prefix("host: \"")).unwrap();
+    let range = host.strip_suffix(".{nodeId+1}\"").unwrap();
+    assert!(range.starts_with("127.") && !range.starts_with("127.0."), "{settings}");
+    assert!(settings.contains(&format!("bindHost: \"{host}\n")), "{settings}");
+    assert!(
+        settings.contains("    lifetime: \"2m\"\n") && settings.contains("reload: adminApi\n"),
+        "{settings}"
+    );
+    ends(&machine.init(&[("POD_NAME", "demo-controller-2")]), 0, &[]);
+    let written = text(&machine.files("pods")[&machine.path("pods/demo-controller-2/run/server.properties")]);
+    let want = format!("listeners=CONTROLLER://{range}.103:9093\n");
+    assert!(written.contains(&want), "want {want:?} in\n{written}");
+    let too_many = machine.run(&["new-cluster", "--local", "/tmp/x", "--replicas", "300"], &[]);
+    ends(&too_many, 64, &["its range is 0..253"]);
+    let alone = machine.run(&["new-cluster", "--lifetime", "2m"], &[]);
+    ends(&alone, 64, &["--local"]);
 }
 
 pub(crate) fn mode(path: &Path) -> u32 {

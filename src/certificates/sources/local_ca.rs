@@ -313,6 +313,15 @@ impl Source for LocalCa {
         self.issue(request, now).map_err(source_error)
     }
 
+    fn files(&self) -> Vec<PathBuf> {
+        let (certificate, key) = self.paths();
+        vec![certificate, key]
+    }
+
+    fn issues(&self) -> bool {
+        true
+    }
+
     fn makes_a_ca(&self) -> bool {
         let (_, key_path) = self.paths();
         !key_path.exists()

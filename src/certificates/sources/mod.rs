@@ -1,11 +1,13 @@
 //! Where a certificate comes from: one file per source, and one line for each where the settings are read.
 
 pub mod small_file;
+pub mod content;
 pub mod mounted;
 pub mod local_ca;
 
 use std::error::Error;
 use std::fmt;
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use crate::certificates::bundle::Bundle;
@@ -19,6 +21,13 @@ pub trait Source {
 
     /// Reads or makes the certificate for `request`. `now` dates what is made.
     fn fetch(&self, request: &Request, now: SystemTime) -> Result<Bundle, SourceError>;
+
+    /// The files whose content decides what [`fetch`](Self::fetch) gives: where one changes, it is time to fetch again.
+    fn files(&self) -> Vec<PathBuf>;
+
+    /// Whether each [`fetch`](Self::fetch) gives a fresh leaf. A source that cannot issue gives what somebody else has
+    /// put there, and when that is due there is nothing to do but to wait.
+    fn issues(&self) -> bool;
 
     /// Whether [`fetch`](Self::fetch) would have to make a CA first, which a plan that may still be refused must not.
     fn makes_a_ca(&self) -> bool {

@@ -164,6 +164,14 @@ impl Source for Mounted {
             SourceError::new(error, reason, remedy)
         })
     }
+
+    fn files(&self) -> Vec<PathBuf> {
+        ["tls.crt", "tls.key", "ca.crt"].map(|name| self.folder.join(name)).to_vec()
+    }
+
+    fn issues(&self) -> bool {
+        false
+    }
 }
 
 /// What the folder looked like at one moment.
