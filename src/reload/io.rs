@@ -168,7 +168,8 @@ pub async fn reload_controller(
     deadline: Instant,
 ) -> Result<(), TriggerError> {
     let mut asked = JoinSet::new();
-    for endpoint in controllers.iter().cloned() {
+    for endpoint in controllers {
+        let endpoint = endpoint.clone();
         asked.spawn(async move {
             let mut connection = Connection::open(&endpoint, deadline).await?;
             connection.describe_quorum().await?;
