@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::cell::RefCell;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::SystemTime;
 
@@ -28,14 +29,18 @@ use crate::pki::certificate::Fingerprint;
 
 /// One certificate of this node, and what its renewal has in hand.
 pub struct Hands {
-    context: Rc<Context>,
-    certificate: Certificate,
+    pub(crate) context: Rc<Context>,
+    pub(crate) certificate: Certificate,
     /// Fetched, and not installed yet.
-    fetched: RefCell<Option<Bundle>>,
+    pub(crate) fetched: RefCell<Option<Bundle>>,
     /// The last leaf that every channel has shown: what lies on the disk is kept before it is replaced, if it is this.
     good: Cell<Option<Fingerprint>>,
     /// The leaf that was installed before the present one.
     previous: Cell<Option<Fingerprint>>,
+    /// The truststore that the change of a CA wants here; empty when it wants none.
+    pub(crate) planned: RefCell<Vec<X509>>,
+    /// A person has ordered that anchors which the source does not name any more are let go of.
+    pub(crate) forget: Cell<bool>,
 }
 
 impl Hands {
@@ -47,6 +52,8 @@ impl Hands {
             fetched: RefCell::default(),
             good: Cell::default(),
             previous: Cell::default(),
+            planned: RefCell::default(),
+            forget: Cell::default(),
         }
     }
 
@@ -80,6 +87,26 @@ impl Hands {
         let order = self.order()?;
         let kept = Installed { truststore: order.installed().truststore, ..order.last_good() };
         Ok(install::read(&kept, order.kind()))
+    }
+
+    /// Where the stores are.
+    pub fn folder(&self) -> PathBuf {
+        self.context.inputs.run_folder.join("tls").join(&self.certificate.name)
+    }
+
+    /// The files whose content decides what the source gives.
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.order().map(|order| order.source().files()).unwrap_or_default().into_iter().chain(self.certificate.trust.clone()).collect()
+    }
+
+    /// Whether the source makes a new leaf when it is asked.
+    pub fn source_issues(&self) -> bool {
+        self.order().is_ok_and(|order| order.source().issues())
+    }
+
+    /// The leaf that was installed before the present one, in this process.
+    pub(crate) fn previous_leaf(&self) -> Option<Fingerprint> {
+        self.previous.get()
     }
 
     /// Tells which leaf every channel was last seen to show.
@@ -185,7 +212,8 @@ pub fn reason(failure: &Failure) -> Reason {
     Reason::new(failure.reason(), failure.sentence())
 }
 
-fn with_anchors(bundle: &Bundle, anchors: impl IntoIterator<Item = X509>) -> Bundle {
+/// The same leaf with other anchors.
+pub(crate) fn with_anchors(bundle: &Bundle, anchors: impl IntoIterator<Item = X509>) -> Bundle {
     Bundle::new(bundle.key().clone(), bundle.leaf().clone(), bundle.intermediates().to_vec(), anchors)
 }
 

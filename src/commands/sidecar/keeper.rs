@@ -64,7 +64,8 @@ pub async fn keep(context: Rc<Context>, certificate: Certificate, mut orders: mp
         let (next, action) = renewal::step(&policy, state, event, SystemTime::now());
         state = next;
         hands.is_good(state.good().map(|leaf| leaf.fingerprint));
-        show::renewal(&context.board, &certificate.name, &hands, &policy, &state, before.as_ref());
+        let installed = read(hands.installed());
+        show::renewal(&context.board, &certificate.name, installed.as_ref(), &policy, &state, before.as_ref());
         if state.last() != before.as_ref() && let Some(outcome) = state.last() {
             for answer in obeying.drain(..) {
                 let _ = answer.send(outcome.clone());
@@ -91,6 +92,7 @@ pub async fn keep(context: Rc<Context>, certificate: Certificate, mut orders: mp
             () = watch.changed_from(&known) => {
                 watch = Watch::new(hands.files());
                 known = watch.content();
+                trust.hint();
                 Event::SourceChanged
             }
             Some(told) = orders.recv() => match told.wish {
@@ -99,12 +101,13 @@ pub async fn keep(context: Rc<Context>, certificate: Certificate, mut orders: mp
                     Event::Asked
                 }
                 Wish::ForgetOldTrust { .. } => {
-                    hands.forget_old_trust();
+                    hands.forget.set(true);
+                    trust.hint();
                     obeying.push(told.answer);
                     Event::Tick
                 }
             },
-            () = trust.due(&hands) => Event::TrustDue,
+            due = trust.due(&hands) => due,
         };
     }
 }

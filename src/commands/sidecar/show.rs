@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use crate::certificates::bundle::Bundle;
 use crate::certificates::renewal::Policy;
 use crate::certificates::renewal::State;
+use crate::certificates::trust::Wait;
 use crate::certificates::turn::Ending;
 use crate::certificates::turn::Outcome;
 use crate::certificates::turn::Reason;
@@ -118,4 +119,33 @@ fn condition(name: &str, last: &Outcome, state: &State, ends_at: SystemTime) -> 
 
 fn millis(time: Duration) -> u128 {
     time.as_millis()
+}
+
+/// Tells of a new stage of a change of CA, and shows a wait that takes too long.
+pub fn trust(
+    board: &Board,
+    name: &str,
+    stage: &'static str,
+    is_new: bool,
+    wait: Option<&Wait>,
+    waited: Duration,
+    now: SystemTime,
+) {
+    let reason = wait.map(Wait::reason);
+    if is_new {
+        let sentence = match &reason {
+            Some(reason) => format!("certificate {name}: {}", reason.sentence),
+            None => format!("certificate {name}: change of CA: {stage}"),
+        };
+        board.happened(stage, &sentence);
+    }
+    let stalled = wait.filter(|wait| wait.is_stalled(waited)).and(reason);
+    let condition = stalled.map(|reason| Condition {
+        reason: Word::of(reason.word),
+        sentence: Text::new(format!("certificate {name}: {}", reason.sentence)),
+        since: now,
+        matters_at: now,
+        remedy: Some(Text::new("kraftlet status --all")),
+    });
+    board.conditions(&format!("trust of {name}"), condition.into_iter().collect());
 }

@@ -24,6 +24,7 @@ use crate::commands::sidecar::hands::Hands;
 use crate::commands::sidecar::hands::with_anchors;
 use crate::commands::sidecar::peers;
 use crate::commands::sidecar::show;
+use crate::commands::sidecar::verify::no_keystore;
 use crate::health::text::Text;
 use crate::health::text::Word;
 use crate::pki::certificate::Certificate;
@@ -81,7 +82,7 @@ impl Hands {
 
     /// The installed key and chain, with the truststore as it should become.
     pub(crate) fn planned_trust(&self) -> Result<Bundle, Reason> {
-        let installed = self.installed()?.ok_or_else(|| Reason::new("KeystoreMissing", "there is no keystore that can be read"))?;
+        let installed = self.installed()?.ok_or_else(no_keystore)?;
         let planned = self.planned.borrow();
         if planned.is_empty() {
             return Err(Reason::new("NothingPlanned", "no other truststore is wanted"));

@@ -50,7 +50,7 @@ impl Hands {
         if self.context.inputs.cluster.settings.reload == Reload::Engine {
             return Ok(Answer::Reloaded);
         }
-        let bundle = self.agents_own()?;
+        let bundle = self.installed()?.ok_or_else(no_keystore)?;
         let client = tls_client(&bundle)?;
         let deadline = Instant::now() + RELOAD_WITHIN;
         let context = &self.context;
@@ -63,8 +63,9 @@ impl Hands {
                 reload_io::reload_itself(&endpoint, node_id, &trigger::key(own.name.as_str()), deadline).await
             }
             Route::ActiveController => {
-                let controllers = context.controllers(&client).map_err(|failure| crate::commands::sidecar::hands::reason(&failure))?;
-                let key = trigger::key(&context.controller_listener_name());
+                let controllers = context.controllers(&client)?;
+                let listener = context.channels.listeners.iter().find(|one| one.serves == Serves::Controllers);
+                let key = trigger::key(listener.map(|one| one.name.as_str()).unwrap_or_default());
                 let release = Some(context.inputs.cluster.kafka_version);
                 reload_io::reload_controller(&controllers, node_id, &key, release, deadline).await
             }
@@ -74,11 +75,11 @@ impl Hands {
 
     /// Looks until every listener serves what is installed and every engine has loaded it, or time is up.
     pub(crate) async fn verify(&self, part: Part) -> Result<Answer, Reason> {
-        let bundle = self.installed()?.ok_or_else(|| Reason::new("KeystoreMissing", "there is no keystore that can be read"))?;
+        let bundle = self.installed()?.ok_or_else(no_keystore)?;
         let checks = self.checks(&bundle)?;
         let deadline = Instant::now() + VERIFY_WITHIN;
         let reports = reload_io::verify(&checks, deadline).await;
-        self.context.seen(&reports);
+        self.context.has_seen(reports.clone());
         let broken = reports.iter().find(|report| report.verdict.meaning() == Meaning::NewLeafBroken);
         let missing = reports.iter().find(|report| report.verdict.meaning() != Meaning::Verified);
         if let Some(report) = broken.or(missing) {
@@ -138,6 +139,10 @@ impl Hands {
             sleep(LOOK_AT_REPORT_EVERY).await;
         }
     }
+}
+
+pub(crate) fn no_keystore() -> Reason {
+    Reason::new("KeystoreMissing", "there is no keystore that can be read")
 }
 
 /// The first engine that has not loaded this leaf and this trust.
