@@ -36,6 +36,7 @@
 //! | [`cluster`] | the settings file, the cluster it describes, and each node's properties with their origins |
 //! | [`storage`] | directories as found, against what they have to be: steps, or refusals |
 //! | [`certificates`] | where certificates come from, what is checked before one is installed, what stays |
+//! | [`reload`] | a node's TLS channels, how each takes new files, and which leaf each one uses |
 //! | [`health`] | what the agent knows at one moment, and how it is told: status, metrics, orders |
 //! | [`commands`] | one file for each subcommand: drives, decides nothing |
 //!
@@ -72,5 +73,6 @@ pub mod pod;
 pub mod cluster;
 pub mod storage;
 pub mod certificates;
+pub mod reload;
 pub mod health;
 pub mod commands;
