@@ -20,8 +20,9 @@ use crate::disk::io as disk_io;
 use crate::disk::step::Step;
 use crate::reload::channel::Side;
 use crate::reload::coverage::coverage;
-use crate::reload::engine_report::EngineState;
-use crate::reload::engine_report::Usage;
+use crate::reload::engine::report::EngineState;
+use crate::reload::engine::report::Usage;
+use crate::reload::engine::io as engine_io;
 use crate::reload::io as reload_io;
 use crate::reload::io::Check;
 use crate::reload::node_properties::ListenerName;
@@ -98,7 +99,7 @@ fn seen(reports: &[Report], bundles: &[(&Hands, Bundle)]) -> Vec<Observation> {
 
 /// Of several instances with one prefix and side, one that lags behind what is installed.
 fn loaded(context: &Context, bundles: &[(&Hands, Bundle)]) -> Vec<Observation> {
-    let Ok(Some(report)) = reload_io::engine_report(&context.engine_report_path()) else { return Vec::new() };
+    let Ok(Some(report)) = engine_io::read(&context.engine_report_path()) else { return Vec::new() };
     let leaves: Vec<_> = bundles.iter().map(|(_, bundle)| Some(bundle.leaf().fingerprint())).collect();
     let mut slowest: BTreeMap<(String, Side), &EngineState> = BTreeMap::new();
     for state in &report.states {

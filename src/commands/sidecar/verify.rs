@@ -22,7 +22,8 @@ use crate::pki::chain as pki_chain;
 use crate::pki::handshake::TlsClient;
 use crate::pki::io as pki_io;
 use crate::reload::channel::Way;
-use crate::reload::engine_report::EngineState;
+use crate::reload::engine::report::EngineState;
+use crate::reload::engine::io as engine_io;
 use crate::reload::io as reload_io;
 use crate::reload::io::Check;
 use crate::reload::listener::NodeListener;
@@ -128,7 +129,7 @@ impl Hands {
         let leaf = bundle.leaf().fingerprint();
         let trust = Material::of_trust(bundle.anchors()).map(|trust| trust.fingerprint);
         loop {
-            let states = match reload_io::engine_report(&self.context.engine_report_path()) {
+            let states = match engine_io::read(&self.context.engine_report_path()) {
                 Ok(report) => report.map(|report| report.states).unwrap_or_default(),
                 Err(error) => return Some(Reason::new(error.reason(), chain(&error))),
             };
