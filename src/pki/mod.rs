@@ -5,14 +5,16 @@
 //! [`io`]; signing and PKCS12 draw their nonces and salts inside their crates and decide nothing by them.
 
 pub mod subject;
+pub mod validity;
+pub mod renew_point;
 pub mod key_kind;
 pub mod certificate;
-pub mod renew_point;
 pub mod private_key;
 pub mod hostname;
 pub mod chain;
 pub mod stores;
 pub mod sign;
+pub mod handshake;
 pub mod io;
 #[cfg(test)]
 pub(crate) mod testing;
