@@ -92,7 +92,9 @@ main() {
     trap 'exit 130' INT TERM
     say "Kafka $KAFKA, $MODE nodes, $QUORUM quorum, reload by $RELOAD, in $FOLDER"
     make_settings --lifetime "${LIFETIME_S}s" --reload "$RELOAD"
-    begin_load "$RATE"
+    bring_up_all
+    start_load "$RATE"
+    event "the load has begun: $RATE records a second, acks=all, and a new connection to every broker each second"
     FIRST_EXPIRED_AT=$(($(date +%s) + LIFETIME_S))
     ENDS_AT=$(($(date +%s) + 60 * MINUTES))
     if [[ "$RELOAD" == admin-api ]]; then
