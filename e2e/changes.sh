@@ -34,7 +34,7 @@ wait_until() {
         tell_news
         all_alive || show_failure "waiting for $2"
         all_sidecars_alive || die 1 "a sidecar ended by itself; its log ends with $(tail -q -n 1 "$FOLDER"/*.sidecar.log)"
-        kill -0 "$LOAD_PID" 2>/dev/null || die 1 "the load ended by itself: $(tail -n 3 "$FOLDER/load.err")"
+        kill -0 "$LOAD_PID" 2>/dev/null || die 1 "the load ended by itself: $(tail -n 3 "$LOAD.err")"
         sleep 0.5
     done
 }

@@ -95,6 +95,7 @@ main() {
     CLASS_PATH="$(java_class_path "$KAFKA" ClusterClient)"
     CLASS_PATH="$(java_class_path "$KAFKA" LoadClient)"
     FOLDER="$(mktemp -d "${TMPDIR:-/tmp}/kraftlet-demo.XXXXXX")"
+    LOAD="$FOLDER/load"
     trap clean_up EXIT
     # Ctrl-C is the way to end the demo, so it is a success once the cluster has been shown.
     trap 'exit 130' INT TERM

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Clients that keep going, and watch. Source it after nodes.sh.
 #
-# Uses KRAFTLET, FOLDER, CLASS_PATH and PODS, and sets LOAD_PID. The clients have a CA of their own, as people's clients
+# Uses KRAFTLET, FOLDER, CLASS_PATH and PODS; LOAD is where its files begin. Sets LOAD_PID. The clients have a CA of their own, as people's clients
 # mostly do, so that a change of the nodes' CA takes nothing from them; their truststore holds the CA that the nodes
 # will change to from the beginning, which is what a person sees to before such a change.
 
@@ -35,17 +35,17 @@ write_load_properties() {
     } >"$CLIENT_PROPERTIES"
 }
 
-# start_load RECORDS_PER_SECOND; its lines are in load.tsv.
+# start_load RECORDS_PER_SECOND: its lines are in $LOAD.tsv, its sums in $LOAD.out.
 start_load() {
     java -Xmx160m -Xms32m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData "$(client_logging)" -cp "$CLASS_PATH" \
-        LoadClient "$CLIENT_PROPERTIES" load "$1" "$FOLDER/load.tsv" >"$FOLDER/load.out" 2>"$FOLDER/load.err" </dev/null &
+        LoadClient "$CLIENT_PROPERTIES" load "$1" "$LOAD.tsv" >"$LOAD.out" 2>"$LOAD.err" </dev/null &
     LOAD_PID=$!
-    await_load 0 60 '	leader	' || die 1 "the load did not begin: $(tail -n 3 "$FOLDER/load.err")"
+    await_load 0 60 '	leader	' || die 1 "the load did not begin: $(tail -n 3 "$LOAD.err")"
 }
 
 # How many lines the load has written: where to look for what comes next.
 load_lines() {
-    wc -l 2>/dev/null <"$FOLDER/load.tsv" || printf 0
+    wc -l 2>/dev/null <"$LOAD.tsv" || printf 0
 }
 
 # await_load AFTER SECONDS TEXT: whether the load writes a line with this text, after that many lines.
@@ -53,7 +53,7 @@ await_load() {
     local deadline=$((SECONDS + $2))
     while ((SECONDS < deadline)); do
         kill -0 "$LOAD_PID" 2>/dev/null || return 1
-        ! tail -n "+$(($1 + 1))" "$FOLDER/load.tsv" 2>/dev/null | grep -q -F -e "$3" || return 0
+        ! tail -n "+$(($1 + 1))" "$LOAD.tsv" 2>/dev/null | grep -q -F -e "$3" || return 0
         sleep 0.2
     done
     return 1
@@ -69,7 +69,7 @@ tell_news() {
         done
     fi
     until="$(load_lines)"
-    head -n "$until" "$FOLDER/load.tsv" | awk -F '\t' -v told="$NEWS_TOLD" -v names="$NEWS_NAMES" '
+    head -n "$until" "$LOAD.tsv" | awk -F '\t' -v told="$NEWS_TOLD" -v names="$NEWS_NAMES" '
         function tell(text) { if (NR > told) print text }
         BEGIN {
             count = split(names, words, " ")
@@ -94,7 +94,7 @@ stop_load() {
     kill "$LOAD_PID" 2>/dev/null || true
     wait "$LOAD_PID" || code=$?
     LOAD_PID=
-    print_load <"$FOLDER/load.out"
+    print_load <"$LOAD.out"
     return "$code"
 }
 
@@ -104,7 +104,7 @@ print_load() {
 
 # A value of the load's sums.
 load_sum() {
-    sed -n "s/^$1\t//p" "$FOLDER/load.out"
+    sed -n "s/^$1\t//p" "$LOAD.out"
 }
 
 # Events of a kind outside of the given windows, each "BEGIN END" in the times of the load.
@@ -116,7 +116,7 @@ load_events_outside() {
         $2 == kind {
             for (i = 1; i < count; i += 2) if ($1 >= edges[i] && $1 <= edges[i + 1]) next
             print
-        }' "$FOLDER/load.tsv"
+        }' "$LOAD.tsv"
 }
 
 # Now, as the load writes it.
