@@ -34,7 +34,8 @@ pub fn renewal(
     }
     board.certificate(name, |shown| {
         shown.installed = installed.map(|bundle| snapshot::Leaf::new(bundle.leaf(), anchor_of(bundle)));
-        shown.trust.anchors = installed.map(|bundle| bundle.anchors().iter().map(Anchor::new).collect()).unwrap_or_default();
+        shown.trust.anchors =
+            installed.map(|bundle| bundle.anchors().iter().map(Anchor::new).collect()).unwrap_or_default();
         shown.state = word(state);
         shown.next_renewal_at = state.next_at(policy);
         if let Some(outcome) = new {
@@ -49,8 +50,12 @@ pub fn renewal(
 
 /// The anchor that the leaf's chain ends at, if it is one of the bundle's own.
 pub fn anchor_of(bundle: &Bundle) -> Option<Fingerprint> {
-    let at = bundle.leaf().not_before().max(bundle.intermediates().iter().map(|one| one.not_before()).max().unwrap_or(SystemTime::UNIX_EPOCH));
-    crate::certificates::trust::issuers(bundle.leaf(), bundle.intermediates(), bundle.anchors(), at).first().copied()
+    let at = bundle.leaf().not_before().max(
+        bundle.intermediates().iter().map(|one| one.not_before()).max().unwrap_or(SystemTime::UNIX_EPOCH),
+    );
+    crate::certificates::trust::issuers(bundle.leaf(), bundle.intermediates(), bundle.anchors(), at)
+        .first()
+        .copied()
 }
 
 fn word(state: &State) -> snapshot::State {
@@ -87,8 +92,13 @@ fn tell(board: &Board, name: &str, installed: Option<&Bundle>, outcome: &Outcome
     let leaf = installed.map(|bundle| bundle.leaf().fingerprint().short()).unwrap_or_default();
     let took = millis(outcome.took);
     match &outcome.ending {
-        Ending::Renewed => board.happened("Renewed", &format!("certificate {name}: every channel shows leaf {leaf}, {took} ms after the fetch")),
-        Ending::Verified => board.happened("Verified", &format!("certificate {name}: every channel shows leaf {leaf}")),
+        Ending::Renewed => board.happened(
+            "Renewed",
+            &format!("certificate {name}: every channel shows leaf {leaf}, {took} ms after the fetch"),
+        ),
+        Ending::Verified => {
+            board.happened("Verified", &format!("certificate {name}: every channel shows leaf {leaf}"))
+        }
         Ending::Failed(reason) | Ending::Waits(reason) => {
             // A failure that goes on is said once; the status has the number of attempts.
             let is_known = before.is_some_and(|before| before.ending.reason() == reason.word);
