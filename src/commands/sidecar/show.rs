@@ -30,7 +30,7 @@ pub fn renewal(
 ) {
     let new = state.last().filter(|last| Some(*last) != before);
     if let Some(outcome) = new {
-        tell(board, name, installed, outcome, before);
+        tell(board, name, installed, outcome, before, state.failures());
     }
     board.certificate(name, |shown| {
         shown.installed = installed.map(|bundle| snapshot::Leaf::new(bundle.leaf(), anchor_of(bundle)));
@@ -88,7 +88,19 @@ fn sentence(ending: &Ending) -> String {
     }
 }
 
-fn tell(board: &Board, name: &str, installed: Option<&Bundle>, outcome: &Outcome, before: Option<&Outcome>) {
+/// What a Kafka that starts or stops looks like. Each attempt takes a quarter of a minute, and a healthy start is no
+/// reason for a warning.
+const KAFKA_STARTS: [&str; 3] = ["ListenerUnreachable", "ListenerDoesNotAnswer", "EngineNotReported"];
+const PATIENT_FAILURES: u32 = 4;
+
+fn tell(
+    board: &Board,
+    name: &str,
+    installed: Option<&Bundle>,
+    outcome: &Outcome,
+    before: Option<&Outcome>,
+    failures: u32,
+) {
     let leaf = installed.map(|bundle| bundle.leaf().fingerprint().short()).unwrap_or_default();
     let took = millis(outcome.took);
     match &outcome.ending {
@@ -102,7 +114,9 @@ fn tell(board: &Board, name: &str, installed: Option<&Bundle>, outcome: &Outcome
         Ending::Failed(reason) | Ending::Waits(reason) => {
             // A failure that goes on is said once; the status has the number of attempts.
             let is_known = before.is_some_and(|before| before.ending.reason() == reason.word);
-            if !is_known {
+            let is_early = failures < PATIENT_FAILURES && KAFKA_STARTS.contains(&reason.word);
+            let is_left_out = is_early || is_known && failures != PATIENT_FAILURES;
+            if !is_left_out {
                 board.went_wrong(reason.word, &format!("certificate {name}: {}", reason.sentence));
             }
         }

@@ -123,7 +123,9 @@ impl Hands {
         };
         let certificates = known.anchors().iter().filter(|one| wanted.contains(&one.fingerprint())).cloned();
         self.planned.replace(certificates.collect());
-        self.show_trust(&planned, now);
+        // A renewal of every day is no change of CA.
+        let shown = if is_everyday && planned == Move::MoveLeaf { &Move::Settled } else { &planned };
+        self.show_trust(shown, now);
         Ok(planned)
     }
 
