@@ -43,12 +43,17 @@ pub struct Context {
 }
 
 impl Context {
+    /// Nothing seen yet.
+    pub fn new(inputs: Inputs, board: Board, channels: NodeChannels) -> Self {
+        Self { inputs, board, channels, seen: RefCell::default(), look: Notify::new() }
+    }
+
     /// The node that `inputs` are of.
     pub fn channels_of(inputs: &Inputs) -> Result<NodeChannels, Failure> {
         let text = server_properties::render("", &inputs.server.lines);
         let unusable = |reason, error: &dyn std::error::Error| Failure::of(Exit::Usage, reason, error);
         let properties =
-            NodeProperties::parse(&text).map_err(|error| unusable("PropertiesInvalid", &error))?;
+            NodeProperties::parse(text.as_bytes()).map_err(|error| unusable("PropertiesInvalid", &error))?;
         NodeChannels::of(&properties, Some(inputs.cluster.kafka_version))
             .map_err(|error| unusable(error.reason(), &error))
     }
@@ -86,8 +91,9 @@ impl Context {
         let nodes = cluster.nodes(self.inputs.facts.namespace.as_deref());
         let controllers = nodes.iter().filter(|node| node.pool.roles.is_controller());
         let endpoint = |node| {
-            let (host, port) =
-                cluster.address(node, listener).map_err(|error| Reason::new("TemplateUnusable", error.to_string()))?;
+            let (host, port) = cluster
+                .address(node, listener)
+                .map_err(|error| Reason::new("TemplateUnusable", error.to_string()))?;
             let tls = listener.certificate.as_ref().and_then(|_| Tls::new(client.clone(), &host));
             Ok(Endpoint { address: host_port(&host, port), tls, login: self.inputs.login.clone() })
         };

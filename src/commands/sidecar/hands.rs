@@ -22,7 +22,6 @@ use crate::commands::failure::Failure;
 use crate::commands::failure::chain;
 use crate::commands::sidecar::context::Context;
 use crate::disk::io as disk_io;
-use crate::disk::step::Content;
 use crate::disk::step::Step;
 use crate::pki::certificate::Certificate as X509;
 use crate::pki::certificate::Fingerprint;
@@ -96,7 +95,12 @@ impl Hands {
 
     /// The files whose content decides what the source gives.
     pub fn files(&self) -> Vec<PathBuf> {
-        self.order().map(|order| order.source().files()).unwrap_or_default().into_iter().chain(self.certificate.trust.clone()).collect()
+        self.order()
+            .map(|order| order.source().files())
+            .unwrap_or_default()
+            .into_iter()
+            .chain(self.certificate.trust.clone())
+            .collect()
     }
 
     /// Whether the source makes a new leaf when it is asked.
@@ -121,15 +125,20 @@ impl Hands {
         let fetching = tokio::task::spawn_blocking(move || {
             // A new CA would cut off every node that trusts the one that was there.
             if order.makes_a_ca() {
-                return Err(Reason::new("CaMissing", format!("there is no CA any more: {}", order.source().describe())));
+                return Err(Reason::new(
+                    "CaMissing",
+                    format!("there is no CA any more: {}", order.source().describe()),
+                ));
             }
             order.fetch(SystemTime::now()).map_err(|error| Reason::new(error.reason(), chain(&error)))
         });
-        let bundle = fetching.await.map_err(|_| Reason::new("FetchFailed", "the source's reader broke off"))??;
+        let bundle =
+            fetching.await.map_err(|_| Reason::new("FetchFailed", "the source's reader broke off"))??;
         let is_same = |installed: &Bundle| {
             installed.key().pkcs8_der() == bundle.key().pkcs8_der() && installed.chain().eq(bundle.chain())
         };
-        let content = if installed.as_ref().is_some_and(is_same) { Fetched::AsInstalled } else { Fetched::New };
+        let content =
+            if installed.as_ref().is_some_and(is_same) { Fetched::AsInstalled } else { Fetched::New };
         let leaf = leaf_of(bundle.leaf());
         self.fetched.replace(Some(bundle));
         Ok(Answer::Fetched { leaf, content })
@@ -172,7 +181,8 @@ impl Hands {
         if there.is_some() && there == self.good.get() {
             steps.extend(install::keep_last_good(store, order.folder(), order.kind(), &installed));
         }
-        let all = order.steps(&wanted, &installed).map_err(|error| Reason::new(error.reason(), chain(&error)))?;
+        let all =
+            order.steps(&wanted, &installed).map_err(|error| Reason::new(error.reason(), chain(&error)))?;
         match now_there {
             Some(_) => steps.extend(install::only(store, order.kind(), all)),
             // With one store missing both are written.

@@ -7,7 +7,6 @@ use std::time::Duration;
 use std::time::SystemTime;
 
 use tokio::sync::mpsc;
-use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 use crate::certificates::chance::Chance;
@@ -19,6 +18,7 @@ use crate::certificates::renewal::State;
 use crate::certificates::schedule::Schedule;
 use crate::certificates::turn::Action;
 use crate::certificates::turn::Answer;
+use crate::certificates::turn::Ending;
 use crate::certificates::turn::Event;
 use crate::certificates::turn::Outcome;
 use crate::certificates::turn::Turn;
@@ -31,12 +31,12 @@ use crate::commands::sidecar::trust::TrustLoop;
 use crate::commands::sidecar::watch::Watch;
 use crate::health::order::Wish;
 
-/// An order for one certificate, and where to tell how it ended.
+/// An order for one certificate, and where to tell how it goes: each outcome until the turn that obeys has ended.
 pub struct Told {
     /// What is wished.
     pub wish: Wish,
-    /// Told once, when the turn that obeys has ended.
-    pub answer: oneshot::Sender<Outcome>,
+    /// Dropped when there is no more to tell.
+    pub progress: mpsc::Sender<Outcome>,
 }
 
 /// The clock may jump, so nobody sleeps longer than this.
@@ -54,7 +54,7 @@ pub async fn keep(context: Rc<Context>, certificate: Certificate, mut orders: mp
     let leaf = |bundle: &crate::certificates::bundle::Bundle| leaf_of(bundle.leaf());
     let mut state = State::new(installed.as_ref().map(leaf), last_good.as_ref().map(leaf));
     let mut trust = TrustLoop::new();
-    let mut obeying: Vec<oneshot::Sender<Outcome>> = Vec::new();
+    let mut obeying: Vec<mpsc::Sender<Outcome>> = Vec::new();
     let mut working: Option<Working<'_>> = None;
     let mut watch = Watch::new(hands.files());
     let mut known = watch.content();
@@ -65,11 +65,20 @@ pub async fn keep(context: Rc<Context>, certificate: Certificate, mut orders: mp
         state = next;
         hands.is_good(state.good().map(|leaf| leaf.fingerprint));
         let installed = read(hands.installed());
-        show::renewal(&context.board, &certificate.name, installed.as_ref(), &policy, &state, before.as_ref());
-        if state.last() != before.as_ref() && let Some(outcome) = state.last() {
-            for answer in obeying.drain(..) {
-                let _ = answer.send(outcome.clone());
-            }
+        show::renewal(
+            &context.board,
+            &certificate.name,
+            installed.as_ref(),
+            &policy,
+            &state,
+            before.as_ref(),
+        );
+        if let Some(outcome) =
+            state.last().filter(|last| Some(*last) != before.as_ref() && !state.is_ordered())
+        {
+            // Nobody may listen any more.
+            obeying.iter().for_each(|progress| drop(progress.try_send(outcome.clone())));
+            obeying.retain(|_| matches!(outcome.ending, Ending::Waits(_)));
         }
         let until = match action {
             Action::Run { turn, work, within } => {
@@ -97,13 +106,13 @@ pub async fn keep(context: Rc<Context>, certificate: Certificate, mut orders: mp
             }
             Some(told) = orders.recv() => match told.wish {
                 Wish::Renew { .. } => {
-                    obeying.push(told.answer);
+                    obeying.push(told.progress);
                     Event::Asked
                 }
                 Wish::ForgetOldTrust { .. } => {
                     hands.forget.set(true);
                     trust.hint();
-                    obeying.push(told.answer);
+                    obeying.push(told.progress);
                     Event::Tick
                 }
             },

@@ -20,9 +20,9 @@ use crate::disk::io as disk_io;
 use crate::disk::step::Step;
 use crate::reload::channel::Side;
 use crate::reload::coverage::coverage;
+use crate::reload::engine::io as engine_io;
 use crate::reload::engine::report::EngineState;
 use crate::reload::engine::report::Usage;
-use crate::reload::engine::io as engine_io;
 use crate::reload::io as reload_io;
 use crate::reload::io::Check;
 use crate::reload::node_properties::ListenerName;
@@ -90,7 +90,8 @@ fn seen(reports: &[Report], bundles: &[(&Hands, Bundle)]) -> Vec<Observation> {
     }
     let mut observations = vec![Observation::Up];
     for report in reports.iter().filter(|report| report.verdict == Verdict::Served) {
-        let leaf = bundles.iter().map(|(_, bundle)| bundle.leaf()).find(|leaf| leaf.fingerprint() == report.want);
+        let leaf =
+            bundles.iter().map(|(_, bundle)| bundle.leaf()).find(|leaf| leaf.fingerprint() == report.want);
         let listener = ListenerName::new(&report.listener);
         observations.extend(leaf.map(|leaf| Observation::Served { listener, leaf: Material::of_leaf(leaf) }));
     }

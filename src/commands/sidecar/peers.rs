@@ -15,11 +15,11 @@ use crate::certificates::trust::Report;
 use crate::cluster::derived::host_port;
 use crate::cluster::model::Node;
 use crate::commands::sidecar::context::Context;
+use crate::commands::sidecar::hands::with_anchors;
 use crate::commands::sidecar::verify::tls_client;
 use crate::health::address;
 use crate::health::io as health_io;
 use crate::health::snapshot::Snapshot;
-use crate::health::snapshot::State;
 use crate::kafka::endpoint::Endpoint;
 use crate::kafka::endpoint::Tls;
 use crate::pki::handshake::TlsClient;
@@ -35,7 +35,7 @@ const LOOK_WITHIN: Duration = Duration::from_secs(3);
 /// `known` is the installed leaf with all anchors that the node or its source knows; `next` a leaf that was fetched and
 /// is not installed: it is what the listeners are shown.
 pub async fn look(context: &Context, name: &str, known: &Bundle, next: Option<&Bundle>) -> Vec<Peer> {
-    let shown = crate::commands::sidecar::hands::with_anchors(next.unwrap_or(known), known.anchors().iter().cloned());
+    let shown = with_anchors(next.unwrap_or(known), known.anchors().iter().cloned());
     let Ok(client) = tls_client(&shown) else { return Vec::new() };
     let deadline = Instant::now() + LOOK_WITHIN;
     let mut looking = JoinSet::new();
@@ -75,7 +75,11 @@ fn endpoints(context: &Context, name: &str, node: &Node, client: &TlsClient) -> 
         .filter(|one| one.is_for_controllers() || one.is_for_brokers());
     let endpoint = |listener| {
         let (host, port) = cluster.address(node, listener).ok()?;
-        Some(Endpoint { address: host_port(&host, port), tls: Some(Tls::new(client.clone(), &host)?), login: None })
+        Some(Endpoint {
+            address: host_port(&host, port),
+            tls: Some(Tls::new(client.clone(), &host)?),
+            login: None,
+        })
     };
     for_peers.filter_map(endpoint).collect()
 }
@@ -83,12 +87,8 @@ fn endpoints(context: &Context, name: &str, node: &Node, client: &TlsClient) -> 
 fn report(said: &Snapshot, name: &str) -> Option<Report> {
     let certificate = said.certificates.iter().find(|one| one.name.as_str() == name)?;
     let trusted = certificate.trust.proven.iter().copied().collect();
-    let mut in_use = said.channels.iter().filter(|one| one.certificate.as_str() == name).map(|one| one.leaf?.anchor);
-    // A leaf that is being replaced may come back.
-    let is_at_rest = certificate.state == State::Serving;
-    let first = in_use.next().flatten().filter(|_| is_at_rest);
-    let same = first.filter(|first| in_use.all(|other| other == Some(*first)));
-    Some(Report { trusted, issued_by: same.into_iter().collect() })
+    let issued_by = certificate.trust.issued_by.iter().flatten().copied().collect();
+    Some(Report { trusted, issued_by })
 }
 
 fn probe(seen: &[Seen]) -> Probe {

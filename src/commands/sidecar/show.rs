@@ -30,11 +30,12 @@ pub fn renewal(
 ) {
     let new = state.last().filter(|last| Some(*last) != before);
     if let Some(outcome) = new {
-        tell(board, name, installed, outcome, before);
+        tell(board, name, installed, outcome, before, state.failures());
     }
     board.certificate(name, |shown| {
         shown.installed = installed.map(|bundle| snapshot::Leaf::new(bundle.leaf(), anchor_of(bundle)));
-        shown.trust.anchors = installed.map(|bundle| bundle.anchors().iter().map(Anchor::new).collect()).unwrap_or_default();
+        shown.trust.anchors =
+            installed.map(|bundle| bundle.anchors().iter().map(Anchor::new).collect()).unwrap_or_default();
         shown.state = word(state);
         shown.next_renewal_at = state.next_at(policy);
         if let Some(outcome) = new {
@@ -49,8 +50,12 @@ pub fn renewal(
 
 /// The anchor that the leaf's chain ends at, if it is one of the bundle's own.
 pub fn anchor_of(bundle: &Bundle) -> Option<Fingerprint> {
-    let at = bundle.leaf().not_before().max(bundle.intermediates().iter().map(|one| one.not_before()).max().unwrap_or(SystemTime::UNIX_EPOCH));
-    crate::certificates::trust::issuers(bundle.leaf(), bundle.intermediates(), bundle.anchors(), at).first().copied()
+    let at = bundle.leaf().not_before().max(
+        bundle.intermediates().iter().map(|one| one.not_before()).max().unwrap_or(SystemTime::UNIX_EPOCH),
+    );
+    crate::certificates::trust::issuers(bundle.leaf(), bundle.intermediates(), bundle.anchors(), at)
+        .first()
+        .copied()
 }
 
 fn word(state: &State) -> snapshot::State {
@@ -83,16 +88,35 @@ fn sentence(ending: &Ending) -> String {
     }
 }
 
-fn tell(board: &Board, name: &str, installed: Option<&Bundle>, outcome: &Outcome, before: Option<&Outcome>) {
+/// What a Kafka that starts or stops looks like. Each attempt takes a quarter of a minute, and a healthy start is no
+/// reason for a warning.
+const KAFKA_STARTS: [&str; 3] = ["ListenerUnreachable", "ListenerDoesNotAnswer", "EngineNotReported"];
+const PATIENT_FAILURES: u32 = 4;
+
+fn tell(
+    board: &Board,
+    name: &str,
+    installed: Option<&Bundle>,
+    outcome: &Outcome,
+    before: Option<&Outcome>,
+    failures: u32,
+) {
     let leaf = installed.map(|bundle| bundle.leaf().fingerprint().short()).unwrap_or_default();
     let took = millis(outcome.took);
     match &outcome.ending {
-        Ending::Renewed => board.happened("Renewed", &format!("certificate {name}: every channel shows leaf {leaf}, {took} ms after the fetch")),
-        Ending::Verified => board.happened("Verified", &format!("certificate {name}: every channel shows leaf {leaf}")),
+        Ending::Renewed => board.happened(
+            "Renewed",
+            &format!("certificate {name}: every channel shows leaf {leaf}, {took} ms after the fetch"),
+        ),
+        Ending::Verified => {
+            board.happened("Verified", &format!("certificate {name}: every channel shows leaf {leaf}"))
+        }
         Ending::Failed(reason) | Ending::Waits(reason) => {
             // A failure that goes on is said once; the status has the number of attempts.
             let is_known = before.is_some_and(|before| before.ending.reason() == reason.word);
-            if !is_known {
+            let is_early = failures < PATIENT_FAILURES && KAFKA_STARTS.contains(&reason.word);
+            let is_left_out = is_early || is_known && failures != PATIENT_FAILURES;
+            if !is_left_out {
                 board.went_wrong(reason.word, &format!("certificate {name}: {}", reason.sentence));
             }
         }
