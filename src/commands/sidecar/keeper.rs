@@ -62,7 +62,7 @@ pub async fn keep(context: Rc<Context>, certificate: Certificate, mut orders: mp
     let hands = Hands::new(Rc::clone(&context), certificate);
     let policy = policy(&hands);
     let mut state = first_state(&hands);
-    let mut trust = TrustLoop::new();
+    let mut trust = TrustLoop::begin();
     let mut ordered = Ordered::default();
     let mut working: Option<Working<'_>> = None;
     let mut watch = Watch::new(hands.files());
