@@ -150,7 +150,7 @@ impl Hands {
         let fetched = fetched.as_ref().ok_or_else(|| Reason::new("NothingFetched", "nothing was fetched"))?;
         let installed = self.installed()?;
         let trusted = installed.iter().flat_map(|bundle| bundle.anchors());
-        Ok(with_anchors(fetched, fetched.anchors().iter().chain(trusted).cloned()))
+        Ok(fetched.trusting(fetched.anchors().iter().chain(trusted).cloned()))
     }
 
     fn preflight(&self) -> Result<Answer, Reason> {
@@ -220,11 +220,6 @@ pub fn leaf_of(leaf: &X509) -> Leaf {
 /// A command's failure in the machine's words.
 pub fn reason(failure: &Failure) -> Reason {
     Reason::new(failure.reason(), failure.sentence())
-}
-
-/// The same leaf with other anchors.
-pub(crate) fn with_anchors(bundle: &Bundle, anchors: impl IntoIterator<Item = X509>) -> Bundle {
-    Bundle::new(bundle.key().clone(), bundle.leaf().clone(), bundle.intermediates().to_vec(), anchors)
 }
 
 fn apply(steps: &[Step]) -> Result<(), Reason> {

@@ -6,8 +6,8 @@ use std::time::SystemTime;
 use tokio::sync::mpsc;
 use tokio::task::spawn_local;
 
-use crate::certificates::turn::Ending;
 use crate::commands::sidecar::board::Board;
+use crate::commands::sidecar::keeper::Progress;
 use crate::commands::sidecar::keeper::Told;
 use crate::health::order::Order;
 use crate::health::snapshot::OrderState;
@@ -16,7 +16,7 @@ use crate::health::text::Text;
 use crate::health::text::Word;
 
 /// A turn tells of a few waits at most before it ends.
-const MOST_OUTCOMES: usize = 8;
+const MOST_TOLD: usize = 8;
 
 /// Takes orders for ever.
 pub async fn pass_on(
@@ -26,7 +26,7 @@ pub async fn pass_on(
 ) {
     while let Some(order) = orders.recv().await {
         let wanted = order.wish.certificate().map(Text::as_str);
-        let (progress, outcomes) = mpsc::channel(MOST_OUTCOMES);
+        let (progress, told) = mpsc::channel(MOST_TOLD);
         for (_, keeper) in
             keepers.iter().filter(|(name, _)| wanted.is_none_or(|wanted| wanted == name.as_str()))
         {
@@ -42,39 +42,20 @@ pub async fn pass_on(
             sentence: Text::new("at work"),
         };
         board.change(|snapshot| snapshot.report_order(status.clone()));
-        spawn_local(follow(board.clone(), status, outcomes));
+        spawn_local(follow(board.clone(), status, told));
     }
 }
 
-/// Shows each outcome; the order is done when every certificate's turn has ended well.
-async fn follow(
-    board: Board,
-    mut status: OrderStatus,
-    mut outcomes: mpsc::Receiver<crate::certificates::turn::Outcome>,
-) {
+/// Shows how it goes. The order is done when it is for every certificate; one that failed makes it fail.
+async fn follow(board: Board, mut status: OrderStatus, mut told: mpsc::Receiver<Progress>) {
     let mut failed = false;
-    while let Some(outcome) = outcomes.recv().await {
-        match outcome.ending {
-            Ending::Renewed if !failed => {
-                status.reason = Word::of("Renewed");
-                status.sentence = Text::new("every channel shows the new leaf");
-            }
-            Ending::Verified if !failed => {
-                status.reason = Word::of("Verified");
-                status.sentence =
-                    Text::new("the source has no newer leaf; every channel shows the one that is there");
-            }
-            Ending::Renewed | Ending::Verified => {}
-            Ending::Failed(reason) => {
-                failed = true;
-                status.reason = Word::of(reason.word);
-                status.sentence = Text::new(reason.sentence);
-            }
-            Ending::Waits(reason) => {
-                status.reason = Word::of(reason.word);
-                status.sentence = Text::new(reason.sentence);
-            }
+    while let Some(progress) = told.recv().await {
+        if failed && progress.state != OrderState::Failed {
+            continue;
         }
+        failed |= progress.state == OrderState::Failed;
+        status.reason = Word::of(progress.reason);
+        status.sentence = Text::new(progress.sentence);
         board.change(|snapshot| snapshot.report_order(status.clone()));
     }
     status.state = if failed { OrderState::Failed } else { OrderState::Done };

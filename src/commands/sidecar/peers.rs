@@ -15,7 +15,6 @@ use crate::certificates::trust::Report;
 use crate::cluster::derived::host_port;
 use crate::cluster::model::Node;
 use crate::commands::sidecar::context::Context;
-use crate::commands::sidecar::hands::with_anchors;
 use crate::commands::sidecar::verify::tls_client;
 use crate::health::address;
 use crate::health::io as health_io;
@@ -35,7 +34,7 @@ const LOOK_WITHIN: Duration = Duration::from_secs(3);
 /// `known` is the installed leaf with all anchors that the node or its source knows; `next` a leaf that was fetched and
 /// is not installed: it is what the listeners are shown.
 pub async fn look(context: &Context, name: &str, known: &Bundle, next: Option<&Bundle>) -> Vec<Peer> {
-    let shown = with_anchors(next.unwrap_or(known), known.anchors().iter().cloned());
+    let shown = next.unwrap_or(known).trusting(known.anchors().iter().cloned());
     let Ok(client) = tls_client(&shown) else { return Vec::new() };
     let deadline = Instant::now() + LOOK_WITHIN;
     let mut looking = JoinSet::new();

@@ -12,6 +12,7 @@ use crate::certificates::turn::Outcome;
 use crate::certificates::turn::Reason;
 use crate::certificates::turn::Work;
 use crate::commands::sidecar::board::Board;
+use crate::commands::sidecar::hands::Hands;
 use crate::health::snapshot;
 use crate::health::snapshot::Anchor;
 use crate::health::snapshot::Condition;
@@ -19,15 +20,11 @@ use crate::health::text::Text;
 use crate::health::text::Word;
 use crate::pki::certificate::Fingerprint;
 
-/// Shows where the renewal of certificate `name` stands. `before` is how the last turn had ended until now.
-pub fn renewal(
-    board: &Board,
-    name: &str,
-    installed: Option<&Bundle>,
-    policy: &Policy,
-    state: &State,
-    before: Option<&Outcome>,
-) {
+/// Shows where the renewal of a certificate stands. `before` is how the last turn had ended until now.
+pub fn renewal(hands: &Hands, policy: &Policy, state: &State, before: Option<&Outcome>) {
+    let (board, name) = (&hands.context.board, hands.certificate.name.as_str());
+    let installed = hands.installed().ok().flatten();
+    let installed = installed.as_ref();
     let new = state.last().filter(|last| Some(*last) != before);
     if let Some(outcome) = new {
         tell(board, name, installed, outcome, before, state.failures());
@@ -80,7 +77,8 @@ fn outcome_shown(outcome: &Outcome) -> snapshot::Outcome {
     }
 }
 
-fn sentence(ending: &Ending) -> String {
+/// How a turn ended, for a person.
+pub fn sentence(ending: &Ending) -> String {
     match ending {
         Ending::Renewed => "every channel shows the new leaf".to_owned(),
         Ending::Verified => "every channel shows the leaf that was there before".to_owned(),

@@ -21,7 +21,6 @@ use crate::certificates::turn::Gate;
 use crate::certificates::turn::Reason;
 use crate::commands::failure::chain;
 use crate::commands::sidecar::hands::Hands;
-use crate::commands::sidecar::hands::with_anchors;
 use crate::commands::sidecar::peers;
 use crate::commands::sidecar::show;
 use crate::commands::sidecar::verify::no_keystore;
@@ -45,7 +44,7 @@ pub struct TrustLoop {
 
 impl TrustLoop {
     /// Looks at once.
-    pub fn new() -> Self {
+    pub fn begin() -> Self {
         Self { next_at: Instant::now() }
     }
 
@@ -87,7 +86,7 @@ impl Hands {
         if planned.is_empty() {
             return Err(Reason::new("NothingPlanned", "no other truststore is wanted"));
         }
-        Ok(with_anchors(&installed, planned.iter().cloned()))
+        Ok(installed.trusting(planned.iter().cloned()))
     }
 
     /// What is to be done next about trust; shows it, and keeps the truststore that it asks for.
@@ -99,7 +98,7 @@ impl Hands {
         }
         let source = order.trusted(now).map_err(|error| Reason::new(error.reason(), chain(&error)))?;
         let Some(installed) = self.installed()? else { return Ok(Move::Settled) };
-        let known = with_anchors(&installed, installed.anchors().iter().chain(&source).cloned());
+        let known = installed.trusting(installed.anchors().iter().chain(&source).cloned());
         let mut situation = self.situation(&installed, &source, &known, now);
         let mut planned = trust::next_move(&situation, now);
         let is_everyday = match &situation.next {
@@ -189,7 +188,7 @@ impl Hands {
                 shown.trust.since = now;
                 is_new = true;
             }
-            shown.trust.waits_for = waits_for.iter().map(|name| Text::new(name)).collect();
+            shown.trust.waits_for = waits_for.iter().map(Text::new).collect();
             waited = now.duration_since(shown.trust.since).ok();
         });
         let wait = match planned {
