@@ -16,14 +16,19 @@ bring_up_all() {
     await "waiting for ${#BROKERS[@]} brokers" wait "${#BROKERS[@]}" 120
 }
 
-# One line of the story; red where something failed.
+# One line of the story, which happens now.
 event() {
+    tell "$(load_time)" "$*"
+}
+
+# tell TIME TEXT: a line of the story; red where something failed.
+tell() {
     local colour=
-    [[ "$*" != FAILED* ]] || colour=31
+    [[ "$2" != FAILED* ]] || colour=31
     if [[ -t 1 ]]; then
-        printf '\033[2m%5s s\033[0m  \033[%sm%s\033[0m\n' "$SECONDS" "$colour" "$*"
+        printf '\033[2m%s\033[0m  \033[%sm%s\033[0m\n' "${1:11:8}" "$colour" "$2"
     else
-        printf '%5s s  %s\n' "$SECONDS" "$*"
+        printf '%s  %s\n' "${1:11:8}" "$2"
     fi
 }
 
@@ -171,7 +176,7 @@ every_channel_is_fresh() {
 no_refusals() {
     local pod found=0
     for pod in "${PODS[@]}"; do
-        if grep -E 'certificate_(unknown|expired)|bad_certificate|unknown_ca|PKIX|CertificateExpired' "$FOLDER/$pod.log" \
+        if grep -E 'certificate_(unknown|expired)|bad_certificate|unknown_ca|PKIX path|CertificateExpired' "$FOLDER/$pod.log" \
             | cut -c 1-300 | head -n 2 >&2 && [[ "${PIPESTATUS[0]}" == 0 ]]; then
             found=1
         fi

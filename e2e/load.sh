@@ -62,7 +62,7 @@ await_load() {
 # Tells what the load has seen since the last time, a line for each thing: new leaves and leaders, nodes that are gone,
 # and whatever failed.
 tell_news() {
-    local pod line until
+    local pod at line until
     if [[ -z "$NEWS_NAMES" ]]; then
         for pod in "${PODS[@]}"; do
             NEWS_NAMES+="$(host_of "$pod") $pod $(setting "$pod" node.id) "
@@ -70,7 +70,7 @@ tell_news() {
     fi
     until="$(load_lines)"
     head -n "$until" "$LOAD.tsv" | awk -F '\t' -v told="$NEWS_TOLD" -v names="$NEWS_NAMES" '
-        function tell(text) { if (NR > told) print text }
+        function tell(text) { if (NR > told) print $1 " " text }
         BEGIN {
             count = split(names, words, " ")
             for (i = 1; i < count; i += 3) { pod_at[words[i]] = words[i + 1]; pod_of[words[i + 2]] = words[i + 1] }
@@ -84,7 +84,7 @@ tell_news() {
         $2 == "interrupted" { if (!gone[pod]++) tell(pod " cannot be reached") }
         $2 == "no leader answered" { if (!headless++) tell("nobody leads the quorum") }
         $2 == "refused" || $2 == "failed" { tell("FAILED: " $3 " " $4) }
-    ' | while read -r line; do event "$line"; done
+    ' | while read -r at line; do tell "$at" "$line"; done
     NEWS_TOLD="$until"
 }
 
