@@ -4,7 +4,10 @@ use std::cell::Cell;
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::Duration;
 use std::time::SystemTime;
+
+use tokio::time::Instant;
 
 use crate::certificates::bundle::Bundle;
 use crate::certificates::finding::Severity;
@@ -40,6 +43,10 @@ pub struct Hands {
     pub(crate) planned: RefCell<Vec<X509>>,
     /// A person has ordered that anchors which the source does not name any more are let go of.
     pub(crate) forget: Cell<bool>,
+    /// When a leaf was installed that no channel has shown yet.
+    installed_at: Cell<Option<Instant>>,
+    /// How long it took from there until every channel showed it.
+    verify_took: Cell<Option<Duration>>,
 }
 
 impl Hands {
@@ -53,6 +60,8 @@ impl Hands {
             previous: Cell::default(),
             planned: RefCell::default(),
             forget: Cell::default(),
+            installed_at: Cell::default(),
+            verify_took: Cell::default(),
         }
     }
 
@@ -67,6 +76,9 @@ impl Hands {
             Work::Verify(part) => self.verify(part).await,
             Work::RollBack(part) => self.roll_back(part),
         };
+        if matches!((work, &done), (Work::Verify(Part::Leaf), Ok(Answer::Verified))) {
+            self.verify_took.set(self.installed_at.take().map(|at| at.elapsed()));
+        }
         done.unwrap_or_else(Answer::Failed)
     }
 
@@ -111,6 +123,11 @@ impl Hands {
     /// The leaf that was installed before the present one, in this process.
     pub(crate) fn previous_leaf(&self) -> Option<Fingerprint> {
         self.previous.get()
+    }
+
+    /// How long it took from the installed file to the last channel that showed it; told once.
+    pub(crate) fn verify_took(&self) -> Option<Duration> {
+        self.verify_took.take()
     }
 
     /// Tells which leaf every channel was last seen to show.
@@ -190,6 +207,7 @@ impl Hands {
         }
         apply(&steps)?;
         if part == Part::Leaf {
+            self.installed_at.set(Some(Instant::now()));
             self.previous.set(there);
             self.fetched.replace(None);
         }
@@ -208,6 +226,7 @@ impl Hands {
             Reason::new("LastGoodMissing", format!("{} is not there", order.folder().join(name).display()))
         })?;
         apply(&[step])?;
+        self.installed_at.set(None);
         Ok(Answer::RolledBack)
     }
 }
