@@ -10,3 +10,5 @@ pub mod channel;
 pub mod start_note;
 pub mod observed;
 pub mod coverage;
+pub mod allowed_change;
+pub mod config_provider;
