@@ -41,20 +41,20 @@ pub enum ProviderProblem {
         class: String,
     },
     /// The file cannot be read.
-    #[error("whose file {} {source}", path.display())]
+    #[error("whose file {} {problem}", path.display())]
     File {
         /// The file.
         path: PathBuf,
         /// Why not.
-        source: FileError,
+        problem: FileError,
     },
     /// The file is no properties file.
-    #[error("whose file {} is no properties file: {source}", path.display())]
+    #[error("whose file {} is no properties file: {problem}", path.display())]
     Properties {
         /// The file.
         path: PathBuf,
         /// Why not.
-        source: PropertiesError,
+        problem: PropertiesError,
     },
     /// The file does not have the key.
     #[error("whose file {} has no key {name:?}", path.display())]
@@ -74,8 +74,8 @@ impl UnresolvedReference {
     pub fn reason(&self) -> &'static str {
         match &self.problem {
             ProviderProblem::Class { .. } => "ConfigProviderNotFollowed",
-            ProviderProblem::File { source, .. } => source.reason(),
-            ProviderProblem::Properties { source, .. } => source.reason(),
+            ProviderProblem::File { problem, .. } => problem.reason(),
+            ProviderProblem::Properties { problem, .. } => problem.reason(),
             ProviderProblem::NoSuchKey { .. } => "ConfigProviderKeyMissing",
             ProviderProblem::TooMany => "ConfigProviderReferences",
         }
@@ -166,9 +166,9 @@ impl Resolver<'_, '_> {
 
     fn of_file(&mut self, path: PathBuf, name: &str) -> Result<Zeroizing<String>, ProviderProblem> {
         let bytes =
-            (self.read)(&path).map_err(|source| ProviderProblem::File { path: path.clone(), source })?;
+            (self.read)(&path).map_err(|problem| ProviderProblem::File { path: path.clone(), problem })?;
         let pairs = properties::parse(&bytes)
-            .map_err(|source| ProviderProblem::Properties { path: path.clone(), source })?;
+            .map_err(|problem| ProviderProblem::Properties { path: path.clone(), problem })?;
         let pairs = pairs.into_iter().map(|(key, value)| (key, Zeroizing::new(value)));
         let value = pairs.rev().find(|(key, _)| key == name).map(|(_, value)| value);
         value.ok_or_else(|| ProviderProblem::NoSuchKey { path, name: name.chars().take(80).collect() })
@@ -176,7 +176,7 @@ impl Resolver<'_, '_> {
 
     /// The whole file is the value.
     fn of_directory(&mut self, path: PathBuf) -> Result<Zeroizing<String>, ProviderProblem> {
-        let bytes = (self.read)(&path).map_err(|source| ProviderProblem::File { path, source })?;
+        let bytes = (self.read)(&path).map_err(|problem| ProviderProblem::File { path, problem })?;
         Ok(Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned()))
     }
 }

@@ -12,3 +12,4 @@ pub mod observed;
 pub mod coverage;
 pub mod allowed_change;
 pub mod config_provider;
+pub mod attach;
