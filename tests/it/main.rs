@@ -14,3 +14,5 @@ mod certificates;
 mod storage;
 #[cfg(test)]
 mod readme;
+#[cfg(test)]
+mod attach;
