@@ -31,12 +31,12 @@
 //! |---|---|
 //! | [`disk`] | files that survive a crash: a change is a step, said before it is done |
 //! | [`pki`] | keys, certificates, chains, stores, signing |
-//! | [`kafka`] | what Kafka reads and says, to the byte: ids, versions, properties, records, checkpoints, one question |
+//! | [`kafka`] | what Kafka reads and says, to the byte: ids, versions, properties, records, checkpoints, a few questions |
 //! | [`pod`] | a pod's name, ordinal and facts |
 //! | [`cluster`] | the settings file, the cluster it describes, and each node's properties with their origins |
 //! | [`storage`] | directories as found, against what they have to be: steps, or refusals |
 //! | [`certificates`] | where certificates come from, what is checked before one is installed, what stays |
-//! | [`reload`] | a node's TLS channels, how each takes new files, and which leaf each one uses |
+//! | [`reload`] | how Kafka is made to take a new leaf, and the handshakes that show that it did |
 //! | [`health`] | what the agent knows at one moment, and how it is told: status, metrics, orders |
 //! | [`commands`] | one file for each subcommand: drives, decides nothing |
 //!

@@ -6,6 +6,8 @@ use crate::cluster::settings::Peer;
 use crate::cluster::settings::SaslMechanism;
 use crate::cluster::settings::SecurityProtocol;
 use crate::cluster::template::Template;
+use crate::kafka::login::Mechanism;
+use crate::kafka::scram::ScramMechanism;
 
 /// A listener of all nodes that have one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,6 +150,18 @@ impl SecurityProtocol {
     /// Whether a client logs in.
     pub fn has_sasl(self) -> bool {
         matches!(self, Self::SaslSsl | Self::SaslPlaintext)
+    }
+}
+
+impl SaslMechanism {
+    /// As the agent's own client speaks it; `None` where it does not.
+    pub fn login(self) -> Option<Mechanism> {
+        match self {
+            Self::Plain => Some(Mechanism::Plain),
+            Self::ScramSha256 => Some(Mechanism::Scram(ScramMechanism::Sha256)),
+            Self::ScramSha512 => Some(Mechanism::Scram(ScramMechanism::Sha512)),
+            Self::OauthBearer => None,
+        }
     }
 }
 

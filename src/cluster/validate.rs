@@ -44,6 +44,7 @@ pub fn validate(settings: Settings) -> Result<Cluster, Vec<Wrong>> {
     let templates = check.templates(host);
     check.names();
     let certificates = check.certificates();
+    check.agent();
     check.users(versions.map(|(_, metadata)| metadata));
     check.properties();
     let wrong = check.wrong;
@@ -340,6 +341,20 @@ impl Check<'_> {
             }
         }
         certificates
+    }
+
+    fn agent(&mut self) {
+        let Some(sasl) = &self.settings.agent.sasl else { return };
+        if sasl.mechanism.login().is_none() {
+            let message = format!(
+                "the agent cannot log in with {}; want PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512",
+                sasl.mechanism
+            );
+            self.say(&["agent", "sasl", "mechanism"], message);
+        }
+        if sasl.username.is_empty() {
+            self.say(&["agent", "sasl", "username"], "the agent's login has no user name");
+        }
     }
 
     fn users(&mut self, metadata: Option<MetadataVersion>) {

@@ -2,11 +2,8 @@
 
 use std::path::Path;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
-
-use rustls::ClientConfig;
 
 use crate::certificates::bundle::Bundle;
 use crate::certificates::finding::Finding;
@@ -40,6 +37,7 @@ use crate::commands::inputs::Inputs;
 use crate::disk::step::Content;
 use crate::disk::step::Step;
 use crate::pki::certificate::Certificate as PkiCertificate;
+use crate::pki::handshake::TlsClient;
 use crate::pki::hostname::Host;
 use crate::pki::io as pki_io;
 use crate::pki::renew_point::RenewPoint;
@@ -201,9 +199,9 @@ impl Order {
 }
 
 /// What the agent's own connections show: this leaf and its trust.
-pub fn client_config(bundle: &Bundle) -> Result<Arc<ClientConfig>, Failure> {
-    let config = pki_io::client_config(bundle.key(), bundle.chain(), bundle.anchors());
-    config.map(Arc::new).map_err(|error| Failure::of(Exit::Person, error.reason(), &error))
+pub fn tls_client(bundle: &Bundle) -> Result<TlsClient, Failure> {
+    pki_io::tls_client(bundle.key(), bundle.chain(), bundle.anchors())
+        .map_err(|error| Failure::of(Exit::Person, error.reason(), &error))
 }
 
 fn not_given(error: SourceError) -> Failure {

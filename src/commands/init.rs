@@ -103,13 +103,13 @@ pub fn prepare(inputs: Inputs, engine_jar: &Path) -> Result<Prepared, Failure> {
     let (making, reading): (Vec<Order>, Vec<Order>) = orders.into_iter().partition(Order::makes_a_ca);
     let (mut certificates, refused) = gather(reading.iter().map(|order| order.check(now)));
     let tls = match controller_bundle(&inputs, &certificates) {
-        Some(bundle) => Some(certificates::client_config(bundle)?),
+        Some(bundle) => Some(certificates::tls_client(bundle)?),
         None => None,
     };
     let of_controllers =
         inputs.cluster.controller_listener().and_then(|listener| listener.certificate.as_deref());
     let credential = match &tls {
-        Some(config) => Credential::Leaf(config),
+        Some(client) => Credential::Leaf(client),
         None if making.iter().any(|order| Some(order.name()) == of_controllers) => Credential::OfANewCa,
         None => Credential::None,
     };

@@ -22,6 +22,7 @@ use crate::cluster::server_properties::ServerProperties;
 use crate::cluster::settings::Store;
 use crate::commands::failure::Exit;
 use crate::commands::failure::Failure;
+use crate::kafka::login::Login;
 use crate::pki::stores::StorePassword;
 use crate::pod::facts;
 use crate::pod::facts::PodFacts;
@@ -59,6 +60,8 @@ pub struct Inputs {
     pub run_folder: PathBuf,
     /// The passwords of PKCS12 stores, by the certificate's name.
     pub store_passwords: BTreeMap<String, StorePassword>,
+    /// How the agent logs in where a listener has SASL, if the settings say so.
+    pub login: Option<Login>,
     /// `server.properties` and its passwords.
     pub server: ServerProperties,
     /// `client.properties` and its passwords.
@@ -91,6 +94,7 @@ pub fn read(args: &InputArgs) -> Result<Inputs, Failure> {
     let node = cluster.node(&facts).map_err(|error| Failure::new(Exit::Usage, error.reason(), error))?;
     let run_folder = PathBuf::from(cluster.render(&cluster.templates.run_folder, &node)?);
     let store_passwords = store_passwords(&cluster)?;
+    let login = login(&cluster)?;
     let setting = Setting {
         node: &node,
         namespace: namespace.as_deref(),
@@ -108,7 +112,7 @@ pub fn read(args: &InputArgs) -> Result<Inputs, Failure> {
     }
     let lines = client_properties::lines(&cluster, &setting)?;
     let client = server_properties::merge(&run_folder, lines, Vec::new());
-    Ok(Inputs { cluster, node, run_folder, store_passwords, server, client, facts })
+    Ok(Inputs { cluster, node, run_folder, store_passwords, login, server, client, facts })
 }
 
 /// The settings file alone, for commands that need no pod.
@@ -134,6 +138,19 @@ pub fn read_password(path: &Path) -> Result<Zeroizing<String>, Failure> {
         return Err(unusable("the password is empty"));
     }
     Ok(Zeroizing::new(text.to_owned()))
+}
+
+/// The agent's login, from the settings and the file they name.
+pub fn login(cluster: &Cluster) -> Result<Option<Login>, Failure> {
+    let Some(sasl) = &cluster.settings.agent.sasl else { return Ok(None) };
+    let unusable =
+        |reason, message: String| Failure::new(Exit::Usage, reason, format!("agent.sasl: {message}"));
+    let mechanism = sasl.mechanism.login().ok_or_else(|| {
+        unusable("SettingsInvalid", format!("the agent cannot log in with {}", sasl.mechanism))
+    })?;
+    let password = read_password(sasl.password_file.as_ref())?;
+    let login = Login::new(mechanism, &sasl.username, password);
+    login.map(Some).map_err(|error| unusable(error.reason(), error.to_string()))
 }
 
 fn store_passwords(cluster: &Cluster) -> Result<BTreeMap<String, StorePassword>, Failure> {

@@ -1,13 +1,8 @@
 //! The storage part of `init`: look at the disks, ask the other controllers where that matters, plan.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
-
-use rustls::ClientConfig;
-use rustls_pki_types::ServerName;
 
 use crate::cluster::derived;
 use crate::cluster::listener::Listener;
@@ -18,15 +13,18 @@ use crate::commands::failure::Failure;
 use crate::commands::failure::chain;
 use crate::commands::inputs;
 use crate::commands::inputs::Inputs;
+use crate::kafka::ask_error::AskError;
+use crate::kafka::endpoint::Endpoint;
+use crate::kafka::endpoint::Tls;
 use crate::kafka::features;
 use crate::kafka::io as kafka_io;
-use crate::kafka::io::AskError;
-use crate::kafka::io::Tls;
+use crate::kafka::login::Login;
 use crate::kafka::metadata_records::MetadataRecord;
 use crate::kafka::metadata_records::Voter;
 use crate::kafka::scram;
 use crate::kafka::scram::ScramCredential;
 use crate::kafka::scram::ScramMechanism;
+use crate::pki::handshake::TlsClient;
 use crate::storage::controller;
 use crate::storage::empty_disk::Answer;
 use crate::storage::empty_disk::NoAnswer;
@@ -46,7 +44,7 @@ const ASK_WITHIN: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Copy)]
 pub enum Credential<'a> {
     /// The leaf that this run installs, and whom it trusts.
-    Leaf(&'a Arc<ClientConfig>),
+    Leaf(&'a TlsClient),
     /// The leaf will be of a local CA that this run makes, once nothing is refused any more.
     OfANewCa,
     /// None: the listener has no TLS, or the certificate is not usable.
@@ -201,12 +199,11 @@ fn ask(inputs: &Inputs, credential: Credential<'_>) -> Result<Vec<Answer>, Failu
     let cluster = &inputs.cluster;
     let Some(listener) = cluster.controller_listener() else { return Ok(Vec::new()) };
     let others = other_controllers(inputs);
+    let login = login(inputs, listener);
     // In both cases nobody is reached. A young cluster forms all the same, and an empty disk of one that has formed
     // waits for a person, who reads this.
     let cannot = match credential {
-        _ if listener.security_protocol.has_sasl() => {
-            Some(format!("listener {} wants a login, which init does not have", listener.name))
-        }
+        _ if login.is_err() => login.as_ref().err().cloned(),
         Credential::OfANewCa => Some("not asked: nobody knows the CA, which is yet to be made".to_owned()),
         Credential::None | Credential::Leaf(_) => None,
     };
@@ -215,15 +212,17 @@ fn ask(inputs: &Inputs, credential: Credential<'_>) -> Result<Vec<Answer>, Failu
         let answer = |peer: &Node| Answer { from: peer.node_id, said: nobody() };
         return Ok(others.iter().map(answer).collect());
     }
-    let tls = match credential {
-        Credential::Leaf(config) => Some(config),
+    let client = match credential {
+        Credential::Leaf(client) => Some(client),
         Credential::None | Credential::OfANewCa => None,
     };
     let mut questions = Vec::new();
     for peer in others {
         let (host, port) = cluster.address(&peer, listener)?;
-        let tls = tls_with(&host, listener, tls);
-        questions.push((peer.node_id, derived::host_port(&host, port), tls));
+        let address = derived::host_port(&host, port);
+        let login = login.clone().ok().flatten();
+        let endpoint = tls_with(&host, listener, client).map(|tls| Endpoint { address, tls, login });
+        questions.push((peer.node_id, endpoint));
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -232,11 +231,11 @@ fn ask(inputs: &Inputs, credential: Credential<'_>) -> Result<Vec<Answer>, Failu
     let answers = runtime.block_on(async {
         let deadline = tokio::time::Instant::now() + ASK_WITHIN;
         let mut asked = tokio::task::JoinSet::new();
-        for (from, address, tls) in questions {
+        for (from, endpoint) in questions {
             asked.spawn(async move {
-                let said = match tls {
-                    Ok(tls) => {
-                        let said = kafka_io::describe_quorum(&address, tls.as_ref(), deadline).await;
+                let said = match endpoint {
+                    Ok(endpoint) => {
+                        let said = kafka_io::describe_quorum(&endpoint, deadline).await;
                         said.map_err(|error| no_answer(&error))
                     }
                     Err(why) => Err(NoAnswer::NoLeader(why)),
@@ -251,54 +250,52 @@ fn ask(inputs: &Inputs, credential: Credential<'_>) -> Result<Vec<Answer>, Failu
     Ok(answers)
 }
 
+/// The login that a listener wants; `None` where it wants none.
+fn login(inputs: &Inputs, listener: &Listener) -> Result<Option<Login>, String> {
+    match (listener.security_protocol.has_sasl(), &inputs.login) {
+        (false, _) => Ok(None),
+        (true, Some(login)) => Ok(Some(login.clone())),
+        (true, None) => {
+            let name = &listener.name;
+            Err(format!("not asked: listener {name} wants a login, and the settings have no `agent.sasl`"))
+        }
+    }
+}
+
 /// How to speak TLS with `host`, `None` where the listener is plaintext, or why it cannot be spoken: a TLS port is never
 /// asked in plaintext, and whoever is not asked may be there.
-fn tls_with(
-    host: &str,
-    listener: &Listener,
-    config: Option<&Arc<ClientConfig>>,
-) -> Result<Option<Tls>, String> {
+fn tls_with(host: &str, listener: &Listener, client: Option<&TlsClient>) -> Result<Option<Tls>, String> {
     if !listener.security_protocol.has_tls() {
         return Ok(None);
     }
     let name = &listener.name;
-    let config = config
+    let client = client
         .ok_or_else(|| format!("not asked: listener {name} wants TLS, and the certificate is not usable"))?;
-    let server_name = server_name(host).ok_or_else(|| {
-        format!("not asked: listener {name} wants TLS, and no certificate can name {host:?}")
-    })?;
-    Ok(Some(Tls { config: Arc::clone(config), server_name }))
+    let tls = Tls::new(client.clone(), host);
+    let no_name = || format!("not asked: listener {name} wants TLS, and no certificate can name {host:?}");
+    tls.ok_or_else(no_name).map(Some)
 }
 
 fn no_answer(error: &AskError) -> NoAnswer {
     if error.nobody_there() { NoAnswer::NobodyThere(chain(error)) } else { NoAnswer::NoLeader(chain(error)) }
 }
 
-fn server_name(host: &str) -> Option<ServerName<'static>> {
-    match host.parse::<IpAddr>() {
-        Ok(address) => Some(ServerName::IpAddress(address.into())),
-        Err(_) => ServerName::try_from(host.to_owned()).ok(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pki::io::tls_client;
+    use crate::pki::testing;
 
     #[test]
     fn a_port_with_tls_is_never_asked_in_plaintext() {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(rustls::RootCertStore::empty())
-            .with_no_client_auth();
-        let config = Arc::new(config);
-        for (protocol, host, config, want) in [
+        let ca = testing::root("ca");
+        let client =
+            tls_client(&ca.private_key(), [&ca.certificate], std::slice::from_ref(&ca.certificate)).unwrap();
+        for (protocol, host, client, want) in [
             ("PLAINTEXT", "kafka-1.kafka", None, Ok(None)),
-            ("PLAINTEXT", "kafka 1", Some(&config), Ok(None)),
-            ("SSL", "kafka-1.kafka", Some(&config), Ok(Some("kafka-1.kafka"))),
-            ("SSL", "2001:db8::1", Some(&config), Ok(Some("2001:db8::1"))),
+            ("PLAINTEXT", "kafka 1", Some(&client), Ok(None)),
+            ("SSL", "kafka-1.kafka", Some(&client), Ok(Some("kafka-1.kafka"))),
+            ("SSL", "2001:db8::1", Some(&client), Ok(Some("2001:db8::1"))),
             (
                 "SSL",
                 "kafka-1.kafka",
@@ -308,7 +305,7 @@ mod tests {
             (
                 "SSL",
                 "kafka 1",
-                Some(&config),
+                Some(&client),
                 Err("not asked: listener CONTROLLER wants TLS, and no certificate can name \"kafka 1\""),
             ),
         ] {
@@ -316,8 +313,8 @@ mod tests {
                 format!("{{name: CONTROLLER, port: 9093, for: [controllers], securityProtocol: {protocol}}}");
             let settings = serde_saphyr::from_str(&text).unwrap();
             let listener = Listener::new(&settings, Some(&"{pod}".parse().unwrap())).unwrap();
-            let got = tls_with(host, &listener, config);
-            let got = got.map(|tls| tls.map(|tls| tls.server_name.to_str().into_owned()));
+            let got = tls_with(host, &listener, client);
+            let got = got.map(|tls| tls.map(|tls| tls.server_name().to_str().into_owned()));
             assert_eq!(
                 got,
                 want.map(|name| name.map(str::to_owned)).map_err(str::to_owned),

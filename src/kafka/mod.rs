@@ -1,7 +1,7 @@
 //! What Kafka reads and says: ids, versions, files on its disks, and the few requests this program sends.
 //!
-//! Everything here is bytes in, values out and back, to the byte as Kafka's own tools have it; only `io` opens a
-//! connection or draws a random number.
+//! Everything here is bytes in, values out and back, to the byte as Kafka's own tools have it; only the `io` of
+//! each folder opens a connection or draws a random number.
 
 pub mod uuid;
 pub mod node_id;
@@ -16,4 +16,12 @@ pub mod metadata_records;
 pub mod checkpoint;
 pub mod requests;
 pub mod describe_quorum;
+pub mod alter_configs;
+pub mod login;
+pub mod scram_client;
+pub mod sasl;
+pub mod endpoint;
+pub mod ask_error;
+pub mod address;
+pub mod connection;
 pub mod io;

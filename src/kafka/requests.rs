@@ -66,6 +66,9 @@ pub enum ResponseError {
     /// The answer does not speak of the metadata partition.
     #[error("the answer does not mention __cluster_metadata-0")]
     NoMetadataPartition,
+    /// The answer does not speak of the resource.
+    #[error("the answer does not mention what was asked about")]
+    NoSuchResource,
 }
 
 impl ResponseError {
@@ -73,9 +76,11 @@ impl ResponseError {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Refused { .. } => "PeerRefuses",
-            Self::Wire(_) | Self::Correlation { .. } | Self::Field { .. } | Self::NoMetadataPartition => {
-                "PeerAnswerUnreadable"
-            }
+            Self::Wire(_)
+            | Self::Correlation { .. }
+            | Self::Field { .. }
+            | Self::NoMetadataPartition
+            | Self::NoSuchResource => "PeerAnswerUnreadable",
         }
     }
 }
@@ -87,6 +92,14 @@ impl ErrorCode {
     pub const NOT_LEADER_OR_FOLLOWER: Self = Self(6);
     /// Our principal may not ask.
     pub const CLUSTER_AUTHORIZATION_FAILED: Self = Self(31);
+    /// The listener does not take the mechanism.
+    pub const UNSUPPORTED_SASL_MECHANISM: Self = Self(33);
+    /// Another controller is the active one.
+    pub const NOT_CONTROLLER: Self = Self(41);
+    /// Wrong user or password.
+    pub const SASL_AUTHENTICATION_FAILED: Self = Self(58);
+    /// No node with this id is registered.
+    pub const BROKER_ID_NOT_REGISTERED: Self = Self(102);
 
     /// The code with this number.
     pub const fn new(code: i16) -> Self {
@@ -102,11 +115,15 @@ impl ErrorCode {
             6 => "NOT_LEADER_OR_FOLLOWER",
             7 => "REQUEST_TIMED_OUT",
             31 => "CLUSTER_AUTHORIZATION_FAILED",
+            33 => "UNSUPPORTED_SASL_MECHANISM",
             34 => "ILLEGAL_SASL_STATE",
             35 => "UNSUPPORTED_VERSION",
+            40 => "INVALID_CONFIG",
             41 => "NOT_CONTROLLER",
             42 => "INVALID_REQUEST",
+            44 => "POLICY_VIOLATION",
             58 => "SASL_AUTHENTICATION_FAILED",
+            102 => "BROKER_ID_NOT_REGISTERED",
             _ => return None,
         })
     }
@@ -132,21 +149,40 @@ impl ApiVersions {
 
 /// A whole request: length, header version 2, body.
 pub fn encode_request(api_key: i16, api_version: i16, correlation_id: i32, body: &[u8]) -> Vec<u8> {
-    let mut request = Writer::new();
-    request.i16(api_key).i16(api_version).i32(correlation_id);
+    framed(api_key, api_version, correlation_id, &[0], body)
+}
+
+/// A whole request with a header of version 1, which has no tagged fields.
+pub fn encode_inflexible_request(
+    api_key: i16,
+    api_version: i16,
+    correlation_id: i32,
+    body: &[u8],
+) -> Vec<u8> {
+    framed(api_key, api_version, correlation_id, &[], body)
+}
+
+/// Written once and never moved, so that a password in it is in one place only.
+fn framed(api_key: i16, api_version: i16, correlation_id: i32, tags: &[u8], body: &[u8]) -> Vec<u8> {
+    // Key, version, number and the length of the client id.
+    let size = 10 + CLIENT_ID.len() + tags.len() + body.len();
+    let mut request = Writer::with_capacity(LENGTH_BYTES + size);
+    request.u32(u32::try_from(size).unwrap_or(u32::MAX)).i16(api_key).i16(api_version).i32(correlation_id);
     // The client id is the one string in a flexible header that is not compact.
-    request.i16(CLIENT_ID.len() as i16).raw(CLIENT_ID.as_bytes()).no_tagged_fields();
-    request.raw(body);
-    let request = request.into_bytes();
-    let mut framed = Writer::new();
-    framed.u32(u32::try_from(request.len()).unwrap_or(u32::MAX)).raw(&request);
-    framed.into_bytes()
+    request.i16(CLIENT_ID.len() as i16).raw(CLIENT_ID.as_bytes()).raw(tags).raw(body);
+    request.into_bytes()
 }
 
 /// Passes over the header of a response, version 1, and checks whose answer it is.
 pub fn read_header(reader: &mut Reader<'_>, correlation_id: i32) -> Result<(), ResponseError> {
-    check_correlation(reader, correlation_id)?;
+    read_inflexible_header(reader, correlation_id)?;
     Ok(reader.skip_tagged_fields()?)
+}
+
+/// Passes over the header of a response, version 0, and checks whose answer it is.
+pub fn read_inflexible_header(reader: &mut Reader<'_>, want: i32) -> Result<(), ResponseError> {
+    let found = reader.i32()?;
+    if found == want { Ok(()) } else { Err(ResponseError::Correlation { found, want }) }
 }
 
 /// A whole ApiVersions request, version 3.
@@ -160,7 +196,7 @@ pub fn encode_api_versions(correlation_id: i32) -> Vec<u8> {
 /// (KIP-511), and a refusal comes in the format of version 0, so that only the error code can be read.
 pub fn decode_api_versions(response: &[u8], correlation_id: i32) -> Result<ApiVersions, ResponseError> {
     let mut reader = Reader::new(response);
-    check_correlation(&mut reader, correlation_id)?;
+    read_inflexible_header(&mut reader, correlation_id)?;
     refusal(reader.i16()?, None)?;
     let ranges = reader.compact_array(7, |reader| {
         let (api_key, min, max) = (reader.i16()?, reader.i16()?, reader.i16()?);
@@ -175,17 +211,14 @@ pub fn decode_api_versions(response: &[u8], correlation_id: i32) -> Result<ApiVe
 pub fn refusal(code: i16, message: Option<&str>) -> Result<(), ResponseError> {
     match ErrorCode(code) {
         ErrorCode::NONE => Ok(()),
-        // The sentence is for a log line; a hostile one may not fill it.
-        code => {
-            let message = message.map(|text| text.chars().filter(|c| !c.is_control()).take(200).collect());
-            Err(ResponseError::Refused { code, message })
-        }
+        // A hostile sentence may not fill the log.
+        code => Err(ResponseError::Refused { code, message: message.map(for_a_log_line) }),
     }
 }
 
-fn check_correlation(reader: &mut Reader<'_>, want: i32) -> Result<(), ResponseError> {
-    let found = reader.i32()?;
-    if found == want { Ok(()) } else { Err(ResponseError::Correlation { found, want }) }
+/// What a peer says, as far as it may be repeated.
+pub fn for_a_log_line(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(200).collect()
 }
 
 #[cfg(test)]

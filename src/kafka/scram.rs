@@ -1,4 +1,5 @@
-//! SCRAM users that exist from the first record of a cluster: name, salt and two keys, never the password.
+//! The keys of a SCRAM password, and users that exist from the first record of a cluster: name, salt and two keys,
+//! never the password.
 //!
 //! The derivation is RFC 5802 with the two hashes Kafka knows (`ScramFormatter`, `ScramMechanism`; KIP-900 puts the
 //! result into the bootstrap records).
@@ -32,6 +33,13 @@ pub struct ScramCredential {
     stored_key: Zeroizing<Vec<u8>>,
     server_key: Zeroizing<Vec<u8>>,
     iterations: i32,
+}
+
+/// What follows from a password: who has it can pass for the user and for the server.
+pub struct ScramKeys {
+    mechanism: ScramMechanism,
+    client_key: Zeroizing<Vec<u8>>,
+    server_key: Zeroizing<Vec<u8>>,
 }
 
 /// A credential that cannot be made.
@@ -82,14 +90,26 @@ impl ScramMechanism {
             Self::Sha512 => "SCRAM-SHA-512",
         }
     }
+
+    fn hmac(self) -> hmac::Algorithm {
+        match self {
+            Self::Sha256 => hmac::HMAC_SHA256,
+            Self::Sha512 => hmac::HMAC_SHA512,
+        }
+    }
+
+    fn digest(self) -> &'static digest::Algorithm {
+        match self {
+            Self::Sha256 => &digest::SHA256,
+            Self::Sha512 => &digest::SHA512,
+        }
+    }
 }
 
-impl ScramCredential {
-    /// Derives what the server stores, with PBKDF2. The password is taken as it is (UTF-8 without SASLprep), as
-    /// Kafka takes it.
+impl ScramKeys {
+    /// Derives them with PBKDF2. The password is taken as it is (UTF-8 without SASLprep), as Kafka takes it.
     pub fn derive(
         mechanism: ScramMechanism,
-        name: &str,
         password: &[u8],
         salt: &[u8],
         iterations: u32,
@@ -97,26 +117,52 @@ impl ScramCredential {
         let rounds = NonZeroU32::new(iterations)
             .filter(|_| ITERATIONS.contains(&iterations))
             .ok_or(ScramError::Iterations(iterations))?;
-        let (pbkdf2, hmac, digest, length) = match mechanism {
-            ScramMechanism::Sha256 => {
-                (pbkdf2::PBKDF2_HMAC_SHA256, hmac::HMAC_SHA256, &digest::SHA256, digest::SHA256_OUTPUT_LEN)
-            }
-            ScramMechanism::Sha512 => {
-                (pbkdf2::PBKDF2_HMAC_SHA512, hmac::HMAC_SHA512, &digest::SHA512, digest::SHA512_OUTPUT_LEN)
-            }
+        let pbkdf2 = match mechanism {
+            ScramMechanism::Sha256 => pbkdf2::PBKDF2_HMAC_SHA256,
+            ScramMechanism::Sha512 => pbkdf2::PBKDF2_HMAC_SHA512,
         };
-        let mut salted_password = Zeroizing::new(vec![0; length]);
+        let mut salted_password = Zeroizing::new(vec![0; mechanism.digest().output_len()]);
         pbkdf2::derive(pbkdf2, rounds, salt, password, &mut salted_password);
-        let key = hmac::Key::new(hmac, &salted_password);
-        let client_key = hmac::sign(&key, b"Client Key");
-        let stored_key = digest::digest(digest, client_key.as_ref());
+        let key = hmac::Key::new(mechanism.hmac(), &salted_password);
+        let derived = |word: &[u8]| Zeroizing::new(hmac::sign(&key, word).as_ref().to_vec());
+        Ok(Self { mechanism, client_key: derived(b"Client Key"), server_key: derived(b"Server Key") })
+    }
+
+    /// What proves to a server that the client knows the password: ClientProof of RFC 5802.
+    pub fn client_proof(&self, auth_message: &[u8]) -> Vec<u8> {
+        let key = hmac::Key::new(self.mechanism.hmac(), &self.stored_key());
+        let signature = hmac::sign(&key, auth_message);
+        self.client_key.iter().zip(signature.as_ref()).map(|(key, byte)| key ^ byte).collect()
+    }
+
+    /// Whether only a server that knows the user can have made this signature.
+    pub fn is_of_server(&self, auth_message: &[u8], signature: &[u8]) -> bool {
+        let key = hmac::Key::new(self.mechanism.hmac(), &self.server_key);
+        hmac::verify(&key, auth_message, signature).is_ok()
+    }
+
+    fn stored_key(&self) -> Zeroizing<Vec<u8>> {
+        Zeroizing::new(digest::digest(self.mechanism.digest(), &self.client_key).as_ref().to_vec())
+    }
+}
+
+impl ScramCredential {
+    /// Derives what the server stores.
+    pub fn derive(
+        mechanism: ScramMechanism,
+        name: &str,
+        password: &[u8],
+        salt: &[u8],
+        iterations: u32,
+    ) -> Result<Self, ScramError> {
+        let keys = ScramKeys::derive(mechanism, password, salt, iterations)?;
         Ok(Self {
             mechanism,
             name: name.to_owned(),
             salt: salt.to_vec(),
-            stored_key: Zeroizing::new(stored_key.as_ref().to_vec()),
-            server_key: Zeroizing::new(hmac::sign(&key, b"Server Key").as_ref().to_vec()),
-            iterations: rounds.get().cast_signed(),
+            stored_key: keys.stored_key(),
+            server_key: keys.server_key,
+            iterations: iterations.cast_signed(),
         })
     }
 
@@ -205,6 +251,12 @@ impl FromStr for ScramMechanism {
 impl fmt::Display for ScramMechanism {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
+    }
+}
+
+impl fmt::Debug for ScramKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ScramKeys({}, <redacted>)", self.mechanism)
     }
 }
 

@@ -197,9 +197,34 @@ impl<'a> Reader<'a> {
     pub fn compact_array<T, E: From<WireError>>(
         &mut self,
         smallest: usize,
-        mut element: impl FnMut(&mut Self) -> Result<T, E>,
+        element: impl FnMut(&mut Self) -> Result<T, E>,
     ) -> Result<Vec<T>, E> {
         let count = self.compact_length()?.ok_or(WireError::NoLength)?;
+        self.elements(count, smallest, element)
+    }
+
+    /// A string as it was before KIP-482, not null.
+    pub fn string(&mut self) -> Result<&'a str, WireError> {
+        let length = usize::try_from(self.i16()?).map_err(|_| WireError::NoLength)?;
+        std::str::from_utf8(self.take(length)?).map_err(|_| WireError::NotUtf8)
+    }
+
+    /// An array as it was before KIP-482, not null, of elements that have at least `smallest` bytes each.
+    pub fn inflexible_array<T, E: From<WireError>>(
+        &mut self,
+        smallest: usize,
+        element: impl FnMut(&mut Self) -> Result<T, E>,
+    ) -> Result<Vec<T>, E> {
+        let count = usize::try_from(self.i32()?).map_err(|_| WireError::NoLength)?;
+        self.elements(count, smallest, element)
+    }
+
+    fn elements<T, E: From<WireError>>(
+        &mut self,
+        count: usize,
+        smallest: usize,
+        mut element: impl FnMut(&mut Self) -> Result<T, E>,
+    ) -> Result<Vec<T>, E> {
         let want = count.saturating_mul(smallest.max(1));
         if want > self.left() {
             return Err(WireError::Truncated { want, left: self.left() }.into());
@@ -227,6 +252,11 @@ impl Writer {
     /// An empty buffer.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty buffer that does not move before it holds so many bytes.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes) }
     }
 
     /// What has been written.
@@ -320,6 +350,16 @@ impl Writer {
     /// A compact string.
     pub fn compact_string(&mut self, text: &str) -> &mut Self {
         self.compact_bytes(text.as_bytes())
+    }
+
+    /// A string as it was before KIP-482. Those that are written are a few bytes long.
+    pub fn string(&mut self, text: &str) -> &mut Self {
+        self.i16(i16::try_from(text.len()).unwrap_or(i16::MAX)).raw(text.as_bytes())
+    }
+
+    /// A compact string that is null.
+    pub fn null(&mut self) -> &mut Self {
+        self.unsigned_varint(0)
     }
 
     /// No tagged fields, where a message ends.

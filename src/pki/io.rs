@@ -14,12 +14,15 @@ use aws_lc_rs::signature::EcdsaKeyPair;
 use aws_lc_rs::signature::EcdsaSigningAlgorithm;
 use rustls::ClientConfig;
 use rustls::RootCertStore;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use zeroize::Zeroizing;
 
 use crate::pki::certificate::Certificate;
+use crate::pki::handshake::TlsClient;
 use crate::pki::key_kind::KeyAlgorithm;
 use crate::pki::private_key::PrivateKey;
 use crate::pki::private_key::PrivateKeyError;
@@ -53,6 +56,12 @@ pub enum PkiError {
         #[source]
         source: rustls::Error,
     },
+    /// There is no anchor, so nobody could be trusted.
+    #[error("cannot configure TLS with leaf {leaf}: no trust anchor")]
+    NoAnchors {
+        /// The leaf's short fingerprint.
+        leaf: String,
+    },
 }
 
 impl PkiError {
@@ -61,7 +70,7 @@ impl PkiError {
         match self {
             Self::Generate { .. } | Self::Random => "NoRandomness",
             Self::Unreadable { .. } => "KeyUnreadable",
-            Self::Tls { .. } => "TlsNotConfigured",
+            Self::Tls { .. } | Self::NoAnchors { .. } => "TlsNotConfigured",
         }
     }
 }
@@ -98,25 +107,31 @@ pub fn random_serial() -> Result<Serial, PkiError> {
 }
 
 /// What the agent's own handshakes use: the node's leaf as client certificate, the node's trust anchors, TLS 1.2 and 1.3.
-pub fn client_config<'a>(
+pub fn tls_client<'a>(
     key: &PrivateKey,
     chain: impl IntoIterator<Item = &'a Certificate>,
     anchors: &[Certificate],
-) -> Result<ClientConfig, PkiError> {
+) -> Result<TlsClient, PkiError> {
     let chain: Vec<_> = chain.into_iter().collect();
-    let leaf = chain.first().map(|leaf| leaf.fingerprint().short()).unwrap_or_default();
-    let configure = || -> Result<ClientConfig, rustls::Error> {
-        let mut roots = RootCertStore::empty();
-        for anchor in anchors {
-            roots.add(anchor.der().clone())?;
-        }
+    let leaf = || chain.first().map(|leaf| leaf.fingerprint().short()).unwrap_or_default();
+    let refused = |source| PkiError::Tls { leaf: leaf(), source };
+    let mut roots = RootCertStore::empty();
+    for anchor in anchors {
+        roots.add(anchor.der().clone()).map_err(refused)?;
+    }
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), crypto_provider()).build();
+    // Without revocation lists, an empty list of anchors is the one thing that the builder refuses.
+    let verifier: Arc<dyn ServerCertVerifier> = verifier.map_err(|_| PkiError::NoAnchors { leaf: leaf() })?;
+    let configure = |verifier| {
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.pkcs8_der().to_vec()));
         ClientConfig::builder_with_provider(crypto_provider())
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
-            .with_root_certificates(roots)
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
             .with_client_auth_cert(chain.iter().map(|certificate| certificate.der().clone()).collect(), key)
     };
-    configure().map_err(|source| PkiError::Tls { leaf, source })
+    let config = configure(Arc::clone(&verifier)).map_err(refused)?;
+    Ok(TlsClient::new(config, verifier))
 }
 
 fn ecdsa(algorithm: &'static EcdsaSigningAlgorithm) -> Option<Zeroizing<Vec<u8>>> {
@@ -159,9 +174,12 @@ mod tests {
     }
 
     /// Both ends of a connection in memory, until the server has read what the client wrote.
-    fn talk(client: ClientConfig, server: ServerConfig) -> Result<ProtocolVersion, rustls::Error> {
-        let name = ServerName::try_from("kafka-0.kafka").unwrap();
-        let mut client = ClientConnection::new(Arc::new(client), name)?;
+    fn talk(
+        client: Arc<ClientConfig>,
+        name: &'static str,
+        server: ServerConfig,
+    ) -> Result<ProtocolVersion, rustls::Error> {
+        let mut client = ClientConnection::new(client, ServerName::try_from(name).unwrap())?;
         let mut server = ServerConnection::new(Arc::new(server))?;
         client.writer().write_all(b"hello").unwrap();
         // A handshake takes two round trips; ten are more than any.
@@ -222,28 +240,54 @@ mod tests {
         let ca = Issued::self_signed(timeless(testing::ca_params("ca")), &rcgen::PKCS_ECDSA_P256_SHA256);
         let leaf = ca.sign(timeless(testing::leaf_params("node", &["kafka-0.kafka"])));
         let client = |anchor: &Issued| {
-            client_config(&leaf.private_key(), [&leaf.certificate], std::slice::from_ref(&anchor.certificate))
+            tls_client(&leaf.private_key(), [&leaf.certificate], std::slice::from_ref(&anchor.certificate))
                 .unwrap()
         };
+        let stranger = testing::root("stranger");
         for (version, want) in [
             (&rustls::version::TLS12, ProtocolVersion::TLSv1_2),
             (&rustls::version::TLS13, ProtocolVersion::TLSv1_3),
         ] {
-            assert_eq!(talk(client(&ca), server_config(&ca, &leaf, version)).unwrap(), want);
-            let stranger = testing::root("stranger");
-            assert!(talk(client(&stranger), server_config(&ca, &leaf, version)).is_err());
+            for (anchor, name, want) in [
+                (&ca, "kafka-0.kafka", Some(want)),
+                (&stranger, "kafka-0.kafka", None),
+                (&ca, "kafka-1.kafka", None),
+            ] {
+                let (config, seen) = client(anchor).handshake();
+                assert_eq!(seen.presented().leaf(), None);
+                let got = talk(config, name, server_config(&ca, &leaf, version));
+                assert_eq!(got.ok(), want, "{name}");
+                // What was presented is known all the same.
+                let presented = seen.presented();
+                assert_eq!(presented.fingerprints(), [leaf.certificate.fingerprint()]);
+                assert_eq!(presented.certificates().unwrap(), std::slice::from_ref(&leaf.certificate));
+                assert!(presented.wants_ours());
+            }
         }
     }
 
     #[test]
     fn a_pair_that_does_not_match_makes_no_configuration() {
         let (a, b) = (testing::root("a"), testing::root("b"));
-        let error = client_config(&a.private_key(), [&b.certificate], std::slice::from_ref(&a.certificate))
-            .unwrap_err();
+        let error =
+            tls_client(&a.private_key(), [&b.certificate], std::slice::from_ref(&a.certificate)).unwrap_err();
         assert_eq!(error.reason(), "TlsNotConfigured");
         assert_eq!(
             error.to_string(),
             format!("cannot configure TLS with leaf {}", b.certificate.fingerprint().short())
+        );
+    }
+
+    #[test]
+    fn nobody_is_trusted_without_an_anchor() {
+        let one = testing::root("a");
+        let error = tls_client(&one.private_key(), [&one.certificate], &[]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "cannot configure TLS with leaf {}: no trust anchor",
+                one.certificate.fingerprint().short()
+            )
         );
     }
 }

@@ -13,6 +13,7 @@ pub mod hostname;
 pub mod chain;
 pub mod stores;
 pub mod sign;
+pub mod handshake;
 pub mod io;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -12,6 +12,8 @@ use rcgen::KeyPair;
 use rustls::ClientConfig;
 use rustls::RootCertStore;
 use rustls::ServerConfig;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::server::WebPkiClientVerifier;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::PrivateKeyDer;
@@ -26,13 +28,15 @@ use tokio::time::Instant;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
+use kraftlet::kafka::ask_error::AskError;
 use kraftlet::kafka::describe_quorum::QuorumInfo;
-use kraftlet::kafka::io::AskError;
-use kraftlet::kafka::io::Tls;
+use kraftlet::kafka::endpoint::Endpoint;
+use kraftlet::kafka::endpoint::Tls;
 use kraftlet::kafka::io::describe_quorum;
 use kraftlet::kafka::io::random_cluster_id;
 use kraftlet::kafka::io::random_directory_id;
 use kraftlet::kafka::wire::Writer;
+use kraftlet::pki::handshake::TlsClient;
 
 /// Long enough for any machine; nothing waits for it but a failure.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -98,6 +102,12 @@ fn run<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
+/// A question to a listener without TLS.
+async fn ask_at(address: &str, patience: Duration) -> AskError {
+    let endpoint = Endpoint { address: address.to_owned(), tls: None, login: None };
+    describe_quorum(&endpoint, Instant::now() + patience).await.unwrap_err()
+}
+
 /// One question to one listener.
 fn ask(
     listener: Listener,
@@ -115,7 +125,8 @@ fn ask(
                 Some(config) => serve(TlsAcceptor::from(config).accept(stream).await?, listener).await,
             }
         });
-        describe_quorum(&address, client.as_ref(), Instant::now() + patience).await
+        let endpoint = Endpoint { address, tls: client, login: None };
+        describe_quorum(&endpoint, Instant::now() + patience).await
     })
 }
 
@@ -152,7 +163,7 @@ fn a_port_without_a_listener_is_nobody() {
         let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = socket.local_addr().unwrap().to_string();
         drop(socket);
-        describe_quorum(&address, None, Instant::now() + PATIENCE).await.unwrap_err()
+        ask_at(&address, PATIENCE).await
     });
     assert_eq!(error.reason(), "PeerUnreachable");
     assert!(error.nobody_there(), "{error}");
@@ -171,7 +182,7 @@ fn an_address_that_drops_packets_is_not_nobody() {
             held.push(stream.unwrap());
             assert!(held.len() < 100, "the queue is never full");
         }
-        describe_quorum(&address.to_string(), None, Instant::now() + IMPATIENCE).await.unwrap_err()
+        ask_at(&address.to_string(), IMPATIENCE).await
     });
     assert!(matches!(error, AskError::ConnectTimedOut { .. }), "{error:?}");
     assert!(!error.nobody_there(), "{error}");
@@ -180,8 +191,7 @@ fn an_address_that_drops_packets_is_not_nobody() {
 #[test]
 fn an_address_that_is_none_is_not_nobody() {
     for address in ["localhost", "localhost:", "localhost:kafka", "localhost:65536", ""] {
-        let error =
-            run(async { describe_quorum(address, None, Instant::now() + PATIENCE).await.unwrap_err() });
+        let error = run(ask_at(address, PATIENCE));
         assert_eq!(error.reason(), "InvalidAddress");
         assert!(!error.nobody_there(), "{error}");
     }
@@ -226,17 +236,20 @@ impl Authority {
     }
 
     /// A client that trusts this CA and shows a leaf of `own`.
-    fn client(&self, own: Option<&Self>, server_name: &'static str) -> Tls {
+    fn client(&self, own: Option<&Self>, server_name: &str) -> Tls {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let verifier = WebPkiServerVerifier::builder_with_provider(self.roots(), Arc::clone(&provider));
+        let verifier: Arc<dyn ServerCertVerifier> = verifier.build().unwrap();
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_root_certificates(self.roots());
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::clone(&verifier));
         let config = match own.map(Self::leaf) {
             Some((chain, key)) => config.with_client_auth_cert(chain, key).unwrap(),
             None => config.with_no_client_auth(),
         };
-        Tls { config: Arc::new(config), server_name: server_name.try_into().unwrap() }
+        Tls::new(TlsClient::new(config, verifier), server_name).unwrap()
     }
 }
 

@@ -1,0 +1,3 @@
+//! `host:port`, resolved and connected to, with a deadline.
+
+pub mod io;

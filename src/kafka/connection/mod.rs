@@ -1,0 +1,3 @@
+//! A connection to a listener: opened, asked, closed.
+
+pub mod io;

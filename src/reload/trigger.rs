@@ -1,0 +1,80 @@
+//! The request that makes Kafka read its stores again, and whom it is sent to.
+//!
+//! A broker takes it about itself only, and a combined node is a broker too. About a dedicated controller the active
+//! controller takes it; there is no other way, since brokers refuse any id but their own (`ConfigAdminManager`).
+
+use crate::kafka::ask_error::AskError;
+use crate::kafka::node_id::NodeId;
+use crate::kafka::requests::ErrorCode;
+use crate::kafka::requests::ResponseError;
+use crate::kafka::version::KafkaVersion;
+
+/// Who is asked to have a node reload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Route {
+    /// The node itself, on any of its listeners for brokers or clients.
+    Itself,
+    /// The active controller, on the controllers' listener.
+    ActiveController,
+}
+
+/// Why the node was not asked to reload, or said no.
+#[derive(Debug, thiserror::Error)]
+pub enum TriggerError {
+    /// Before 4.3 the controllers of a dynamic quorum know of no controller to be altered (KAFKA-18928).
+    #[error("node {node_id} is a controller of a dynamic quorum, which Kafka reloads from release 4.3 on")]
+    NeedsRestart {
+        /// The controller.
+        node_id: NodeId,
+        /// What the active controller says.
+        #[source]
+        source: AskError,
+    },
+    /// None of the controllers is the active one, or none of them answers.
+    #[error("no active controller answers: {}", said.join("; "))]
+    NoActiveController {
+        /// What each of them said.
+        said: Vec<String>,
+    },
+    /// The one who was asked did not do it.
+    #[error("the request to reload was not taken")]
+    Ask(#[source] AskError),
+}
+
+impl TriggerError {
+    /// The word for logs, Events and metrics.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NeedsRestart { .. } => "ReloadNeedsRestart",
+            Self::NoActiveController { .. } => "NoActiveController",
+            Self::Ask(error) => error.reason(),
+        }
+    }
+
+    /// What the active controller's answer about a dedicated controller means. `release` is that of Kafka, where it is
+    /// known; from 4.3 on, a controller that is not known has not registered yet, and the request may be repeated.
+    pub fn of_controller(error: AskError, node_id: NodeId, release: Option<KafkaVersion>) -> Self {
+        let is_unknown = matches!(
+            &error,
+            AskError::Response {
+                source: ResponseError::Refused { code: ErrorCode::BROKER_ID_NOT_REGISTERED, .. },
+                ..
+            }
+        );
+        if is_unknown && release.is_none_or(|release| !release.at_least(4, 3)) {
+            Self::NeedsRestart { node_id, source: error }
+        } else {
+            Self::Ask(error)
+        }
+    }
+}
+
+/// Whom to ask about a node.
+pub fn route(is_broker: bool) -> Route {
+    if is_broker { Route::Itself } else { Route::ActiveController }
+}
+
+/// The key that is unset. Whichever listener it names, all of the node's are reloaded.
+pub fn key(listener_name: &str) -> String {
+    format!("listener.name.{}.ssl.keystore.location", listener_name.to_lowercase())
+}

@@ -1,0 +1,301 @@
+//! From the handshakes with one listener to a verdict: is the new leaf served, and if not, is it the leaf's fault?
+//!
+//! The difference decides what is done next. Where Kafka is down, slow, or not done with its reload, the renewal is
+//! tried again. Only where the new leaf was *seen* and the handshake fails all the same, or where the listener has
+//! nothing to present any more, the former keystore is put back ([`Meaning::NewLeafBroken`]). A single such handshake
+//! is enough for the verdict, but whoever acts on it waits for the deadline first: while stores are being replaced,
+//! a listener may have the new leaf and the old trust for a moment.
+
+use std::fmt;
+
+use rustls::Error as TlsError;
+
+use crate::kafka::ask_error::AskError;
+use crate::pki::certificate::Fingerprint;
+use crate::pki::handshake::Presented;
+
+/// What a listener should serve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The new leaf.
+    pub leaf: Fingerprint,
+    /// The certificates that should follow the leaf, in their order; more may follow. Empty where that does not matter.
+    pub issuers: Vec<Fingerprint>,
+    /// The leaf before it, where it is known.
+    pub previous: Option<Fingerprint>,
+    /// Whether the listener has to take the leaf that the agent shows.
+    pub ours: Ours,
+}
+
+/// Whether a listener has to take the leaf that the agent shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ours {
+    /// It trusts who issued our leaf: a refusal means that something is wrong with the leaf.
+    MustBeTaken,
+    /// It may trust others only (a listener for clients of another CA): then what it presents is all it can show.
+    MayBeRefused,
+}
+
+/// One handshake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observation {
+    /// The leaf first; empty where it did not come so far.
+    pub presented: Vec<Fingerprint>,
+    /// How it ended.
+    pub end: End,
+}
+
+/// How a handshake ended. The texts are for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// ApiVersions was answered, so both sides have taken the other's leaf.
+    Answered,
+    /// The listener presented a leaf that is good, and refused ours.
+    RefusesOurs(String),
+    /// What the listener presented is not good: dates, name, issuer, or a key that does not belong to it.
+    NotGood(String),
+    /// The listener broke the handshake off with an alert and had presented nothing.
+    NothingPresented(String),
+    /// Nobody there, or nobody who speaks TLS and Kafka's protocol.
+    Unreachable(String),
+    /// Nothing before the deadline.
+    Slow(String),
+}
+
+/// What the handshakes with one listener show together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// All show the new leaf and were answered.
+    Served,
+    /// The former leaf.
+    StillOld {
+        /// Which.
+        leaf: Fingerprint,
+    },
+    /// Some the new leaf, some another: a reload is under way, thread by thread.
+    Mixed {
+        /// The other one.
+        leaf: Fingerprint,
+    },
+    /// A leaf that is neither.
+    Other {
+        /// Which.
+        leaf: Fingerprint,
+    },
+    /// The new leaf, but not with the certificates that belong to it.
+    OtherChain,
+    /// The new leaf is there and does not work, or nothing is there.
+    Broken {
+        /// What was seen.
+        why: String,
+    },
+    /// Kafka cannot be reached.
+    Unreachable {
+        /// What was seen.
+        why: String,
+    },
+    /// Kafka does not answer in time.
+    Slow {
+        /// What was seen.
+        why: String,
+    },
+}
+
+/// What follows from a verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meaning {
+    /// The leaf is served.
+    Verified,
+    /// Not seen to be served, which may change by itself.
+    NotYet,
+    /// The new leaf was seen not to work: if the former one is still good, it is put back.
+    NewLeafBroken,
+}
+
+/// A verdict on a listener, to be read by people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// The listener's name.
+    pub listener: String,
+    /// What it should serve.
+    pub want: Fingerprint,
+    /// What it does.
+    pub verdict: Verdict,
+}
+
+/// What is concluded from handshakes made one after another; from none, that there was no time for any.
+pub fn judge(wanted: &Wanted, observations: &[Observation]) -> Verdict {
+    let mut one = None;
+    for verdict in observations.iter().map(|seen| judge_one(wanted, seen)) {
+        one = Some(match one {
+            None => verdict,
+            Some(before) => together(wanted, before, verdict),
+        });
+    }
+    one.unwrap_or_else(|| Verdict::Slow { why: "no handshake could be made in time".to_owned() })
+}
+
+/// What one handshake shows.
+pub fn judge_one(wanted: &Wanted, seen: &Observation) -> Verdict {
+    let leaf = seen.presented.first().copied();
+    let is_new = leaf == Some(wanted.leaf);
+    match (&seen.end, leaf) {
+        (End::NothingPresented(why), _) => Verdict::Broken { why: why.clone() },
+        (End::NotGood(why), _) if is_new => Verdict::Broken { why: why.clone() },
+        (End::RefusesOurs(why), _) if is_new && wanted.ours == Ours::MustBeTaken => {
+            Verdict::Broken { why: why.clone() }
+        }
+        (End::Answered | End::RefusesOurs(_) | End::NotGood(_), Some(leaf)) => of_leaf(wanted, leaf, seen),
+        // An older leaf is known even where the rest did not come.
+        (End::Unreachable(_) | End::Slow(_), Some(leaf)) if !is_new => of_leaf(wanted, leaf, seen),
+        (End::Slow(why), _) => Verdict::Slow { why: why.clone() },
+        (End::Unreachable(why) | End::RefusesOurs(why) | End::NotGood(why), _) => {
+            Verdict::Unreachable { why: why.clone() }
+        }
+        (End::Answered, None) => Verdict::Unreachable { why: "it answers without TLS".to_owned() },
+    }
+}
+
+fn of_leaf(wanted: &Wanted, leaf: Fingerprint, seen: &Observation) -> Verdict {
+    if leaf == wanted.leaf {
+        let follow = seen.presented.get(1..).unwrap_or_default();
+        if follow.starts_with(&wanted.issuers) { Verdict::Served } else { Verdict::OtherChain }
+    } else if Some(leaf) == wanted.previous {
+        Verdict::StillOld { leaf }
+    } else {
+        Verdict::Other { leaf }
+    }
+}
+
+/// Two handshakes with one listener: the graver one, and where one was good and one was not, both.
+fn together(wanted: &Wanted, a: Verdict, b: Verdict) -> Verdict {
+    let (graver, other) = if gravity(&b) > gravity(&a) { (b, a) } else { (a, b) };
+    match graver {
+        Verdict::StillOld { leaf } | Verdict::Other { leaf }
+            if leaf != wanted.leaf && matches!(other, Verdict::Served | Verdict::OtherChain) =>
+        {
+            Verdict::Mixed { leaf }
+        }
+        graver => graver,
+    }
+}
+
+fn gravity(verdict: &Verdict) -> u8 {
+    match verdict {
+        Verdict::Served => 0,
+        Verdict::Slow { .. } => 1,
+        Verdict::Unreachable { .. } => 2,
+        Verdict::OtherChain => 3,
+        Verdict::StillOld { .. } => 4,
+        Verdict::Other { .. } => 5,
+        Verdict::Mixed { .. } => 6,
+        Verdict::Broken { .. } => 7,
+    }
+}
+
+impl Verdict {
+    /// The word for logs, Events and metrics.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Served => "NewLeafServed",
+            Self::StillOld { .. } => "OldLeafServed",
+            Self::Mixed { .. } => "TwoLeavesServed",
+            Self::Other { .. } => "UnknownLeafServed",
+            Self::OtherChain => "OtherChainServed",
+            Self::Broken { .. } => "NewLeafBroken",
+            Self::Unreachable { .. } => "ListenerUnreachable",
+            Self::Slow { .. } => "ListenerDoesNotAnswer",
+        }
+    }
+
+    /// What follows from it.
+    pub fn meaning(&self) -> Meaning {
+        match self {
+            Self::Served => Meaning::Verified,
+            Self::Broken { .. } => Meaning::NewLeafBroken,
+            Self::StillOld { .. }
+            | Self::Mixed { .. }
+            | Self::Other { .. }
+            | Self::OtherChain
+            | Self::Unreachable { .. }
+            | Self::Slow { .. } => Meaning::NotYet,
+        }
+    }
+}
+
+impl Observation {
+    /// A handshake after which ApiVersions was answered.
+    pub fn answered(presented: &Presented) -> Self {
+        Self { presented: presented.fingerprints(), end: End::Answered }
+    }
+
+    /// One that failed; `presented` is what was seen of it before.
+    pub fn failed(error: &AskError, presented: &Presented, why: String) -> Self {
+        let end = match (error, error.tls()) {
+            (_, Some(TlsError::AlertReceived(_))) if presented.leaf().is_none() => End::NothingPresented(why),
+            (_, Some(TlsError::AlertReceived(_))) => End::RefusesOurs(why),
+            (_, Some(_)) if presented.leaf().is_some() => End::NotGood(why),
+            (
+                AskError::ResolverTimedOut { .. }
+                | AskError::ConnectTimedOut { .. }
+                | AskError::AnswerTimedOut { .. },
+                _,
+            ) => End::Slow(why),
+            (
+                AskError::InvalidAddress { .. }
+                | AskError::NoSuchName { .. }
+                | AskError::Resolver { .. }
+                | AskError::NobodyListens { .. }
+                | AskError::Connect { .. }
+                | AskError::Tls { .. }
+                | AskError::Ended { .. }
+                | AskError::WantsTls { .. }
+                | AskError::TooLong { .. }
+                | AskError::NotAsked { .. }
+                | AskError::Mechanism { .. }
+                | AskError::Login { .. }
+                | AskError::NoNonce { .. }
+                | AskError::Response { .. },
+                _,
+            ) => End::Unreachable(why),
+        };
+        Self { presented: presented.fingerprints(), end }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (listener, want) = (&self.listener, self.want.short());
+        match &self.verdict {
+            Verdict::Served => write!(f, "listener {listener} serves leaf {want}"),
+            Verdict::StillOld { leaf } => {
+                write!(f, "listener {listener} still presents leaf {}; want {want}", leaf.short())
+            }
+            Verdict::Mixed { leaf } => {
+                write!(f, "listener {listener} presents leaf {} beside {want}", leaf.short())
+            }
+            Verdict::Other { leaf } => {
+                write!(
+                    f,
+                    "listener {listener} presents leaf {}, which nobody knows; want {want}",
+                    leaf.short()
+                )
+            }
+            Verdict::OtherChain => {
+                write!(
+                    f,
+                    "listener {listener} presents leaf {want} without the certificates that belong to it"
+                )
+            }
+            Verdict::Broken { why } => {
+                write!(f, "listener {listener} has leaf {want}, and handshakes fail: {why}")
+            }
+            Verdict::Unreachable { why } => {
+                write!(f, "listener {listener} cannot be reached to show leaf {want}: {why}")
+            }
+            Verdict::Slow { why } => {
+                write!(f, "listener {listener} does not show leaf {want} in time: {why}")
+            }
+        }
+    }
+}
