@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 use std::time::SystemTime;
 
@@ -261,13 +263,51 @@ pub enum OrderState {
     Running,
     /// Done, and shown to be.
     Done,
-    /// Ended otherwise.
+    /// Ended otherwise; it may pass if it is ordered again.
     Failed,
+    /// Ended otherwise, and a person must change something first.
+    Refused,
 }
 
 /// The last few of something, oldest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recent<T>(VecDeque<T>);
+
+/// A word that is none of those a value can have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{found:?} is unknown; want one of {want}")]
+pub struct WordUnknown {
+    found: Text,
+    want: &'static str,
+}
+
+/// The word of each value, both ways.
+macro_rules! words {
+    ($type:ident: $($variant:ident = $word:literal),+) => {
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(match self { $(Self::$variant => $word),+ })
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = WordUnknown;
+
+            fn from_str(text: &str) -> Result<Self, WordUnknown> {
+                match text {
+                    $($word => Ok(Self::$variant),)+
+                    _ => Err(WordUnknown { found: Text::new(text), want: concat!($($word, " "),+).trim_ascii_end() }),
+                }
+            }
+        }
+    };
+}
+
+words!(Mode: Managed = "managed", Attached = "attached");
+words!(State: Serving = "Serving", Fetching = "Fetching", Installing = "Installing", Reloading = "Reloading",
+    Verifying = "Verifying", Waiting = "Waiting", RollingBack = "RollingBack");
+words!(Standing: Served = "served", Loaded = "loaded", InUseUntilReconnect = "inUseUntilReconnect", Unknown = "unknown");
+words!(OrderState: Running = "Running", Done = "Done", Failed = "Failed", Refused = "Refused");
 
 impl Snapshot {
     /// Of an agent that has only begun.
@@ -381,5 +421,47 @@ impl<T> FromIterator<T> for Recent<T> {
         let mut recent = Self::default();
         all.into_iter().for_each(|one| recent.push(one));
         recent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::health::testing::at;
+    use crate::health::testing::full;
+
+    #[test]
+    fn a_turn_that_failed_is_counted_until_one_is_good() {
+        let mut certificate = Certificate::new(Text::new("node"), Word::of("Settled"), at(0));
+        for (reason, attempts) in
+            [("SourceUnreachable", 1), ("SourceUnreachable", 2), (RENEWED, 0), ("KeyMismatch", 1)]
+        {
+            let outcome = Outcome {
+                reason: Word::of(reason),
+                sentence: Text::default(),
+                at: at(0),
+                took: Duration::ZERO,
+                verify_took: None,
+            };
+            certificate.turned(outcome);
+            assert_eq!(certificate.attempts, attempts, "{reason}");
+        }
+        assert_eq!(certificate.turns.get(&Word::of("SourceUnreachable")), Some(&2));
+    }
+
+    #[test]
+    fn only_the_last_few_events_are_kept() {
+        let recent: Recent<usize> = (0..Recent::<usize>::MOST + 7).collect();
+        assert_eq!(recent.iter().count(), Recent::<usize>::MOST);
+        assert_eq!(recent.iter().next(), Some(&7));
+    }
+
+    #[test]
+    fn an_order_is_reported_once() {
+        let mut snapshot = full();
+        let mut order = snapshot.orders.iter().next().unwrap().clone();
+        order.state = OrderState::Failed;
+        snapshot.report_order(order.clone());
+        assert_eq!(snapshot.orders.iter().collect::<Vec<_>>(), [&order]);
     }
 }

@@ -22,6 +22,7 @@ use x509_parser::x509::X509Name;
 use crate::pki::key_kind::KeyKind;
 use crate::pki::key_kind::significant_bits;
 use crate::pki::subject;
+use crate::pki::validity::Validity;
 
 /// One certificate: its bytes and what they say, parsed once.
 #[derive(Clone, PartialEq, Eq)]
@@ -187,6 +188,11 @@ impl Certificate {
     /// The last second at which it is valid.
     pub fn not_after(&self) -> SystemTime {
         self.not_after
+    }
+
+    /// Both dates.
+    pub fn validity(&self) -> Validity {
+        Validity { not_before: self.not_before, not_after: self.not_after }
     }
 
     /// Whether the extended key usage names this usage, or is absent.
