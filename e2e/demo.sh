@@ -52,19 +52,6 @@ read_arguments() {
     done
 }
 
-# Prints the value of a flag if it is one of those allowed.
-one_of() {
-    local flag="$1" value="$2" allowed
-    shift 2
-    for allowed in "$@"; do
-        if [[ "$value" == "$allowed" ]]; then
-            printf '%s' "$value"
-            return
-        fi
-    done
-    die 64 "$flag is \"$value\"; want one of: $*"
-}
-
 clean_up() {
     local code=$?
     trap - EXIT INT TERM
@@ -88,7 +75,7 @@ main() {
     trap 'exit 130' INT TERM
 
     say "Kafka $KAFKA, $MODE nodes, $QUORUM quorum, in $FOLDER"
-    make_settings
+    make_settings --reload engine
     init_pods
     start_nodes
     CLIENT_PROPERTIES="$FOLDER/pods/${BROKERS[0]}/run/client.properties"

@@ -29,6 +29,32 @@ die() {
     exit "$code"
 }
 
+# Prints the value of a flag if it is one of those allowed.
+one_of() {
+    local flag="$1" value="$2" allowed
+    shift 2
+    for allowed in "$@"; do
+        if [[ "$value" == "$allowed" ]]; then
+            printf '%s' "$value"
+            return
+        fi
+    done
+    die 64 "$flag is \"$value\"; want one of: $*"
+}
+
+# Says what is expected, and ends the script where the command does not agree.
+expect() {
+    local sentence="$1"
+    shift
+    "$@" || die 1 "not so: $sentence"
+    say "so it is: $sentence"
+}
+
+# The opposite of a command; `!` is no command that `expect` could run.
+not() {
+    ! "$@"
+}
+
 # Runs a command that needs the network, three times at most: a registry that does not answer once often does the
 # second time, and one that is down does not come back in a few seconds.
 try_thrice() {
@@ -80,14 +106,14 @@ kafka_logging() {
 }
 
 # Compiles one of the classes of e2e/java/src against a release, once per change of its source. A JDK is needed, not
-# only a JRE. Prints the class path that runs it.
+# only a JRE. A class may use one that was compiled before it. Prints the class path that runs it.
 java_class_path() {
     local version="$1" class="$2" libs classes
     libs="$(kafka_libs "$version")"
     classes="$CACHE_DIR/kafka-$version/classes"
     mkdir -p "$classes"
     if [[ "$E2E_DIR/java/src/$class.java" -nt "$classes/$class.class" ]]; then
-        javac -nowarn -Xlint:none -cp "$libs/*" -d "$classes" "$E2E_DIR/java/src/$class.java" >&2 \
+        javac -nowarn -Xlint:none -cp "$classes:$libs/*" -d "$classes" "$E2E_DIR/java/src/$class.java" >&2 \
             || die 2 "cannot compile e2e/java/src/$class.java against Kafka $version"
     fi
     printf '%s:%s/*' "$classes" "$libs"

@@ -13,9 +13,9 @@ CLIENT_PID=
 # broker's log cleaner alone takes 128 MB by default, so 256 MB are too few.
 JVM=(-Xmx512m -Xms64m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData)
 
-# The settings of a cluster on one machine, as kraftlet proposes them.
+# The settings of a cluster on one machine, as kraftlet proposes them; further flags may be given.
 make_settings() {
-    "$KRAFTLET" new-cluster --name demo --local "$FOLDER" --kafka-version "$KAFKA" --mode "$MODE" --quorum "$QUORUM" \
+    "$KRAFTLET" new-cluster --name demo --local "$FOLDER" --kafka-version "$KAFKA" --mode "$MODE" --quorum "$QUORUM" "$@" \
         >"$FOLDER/cluster.yaml" || die 2 "kraftlet new-cluster refused"
     if [[ "$MODE" == combined ]]; then
         BROKERS=(demo-0 demo-1 demo-2)
@@ -68,6 +68,21 @@ start_node() {
 # What Kafka's own scripts make of the variable CLASSPATH that init asks for: the front of the class path.
 engine_class_path() {
     sed -n 's/.* environment variable CLASSPATH=\(.*\)$/\1:/p' "$FOLDER/$1.init.log"
+}
+
+# Stops one node and waits for its end.
+stop_node() {
+    local pod="$1" tries
+    kill "${PID_OF[$pod]}"
+    # Half a minute: a broker first hands its partitions over.
+    for ((tries = 0; tries < 150; tries++)); do
+        kill -0 "${PID_OF[$pod]}" 2>/dev/null || break
+        sleep 0.2
+    done
+    kill -9 "${PID_OF[$pod]}" 2>/dev/null && say "$pod did not stop by itself"
+    wait "${PID_OF[$pod]}" 2>/dev/null || true
+    unset "PID_OF[$pod]"
+    say "stopped $pod"
 }
 
 # Runs our client with its arguments.

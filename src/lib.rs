@@ -36,7 +36,7 @@
 //! | [`cluster`] | the settings file, the cluster it describes, and each node's properties with their origins |
 //! | [`storage`] | directories as found, against what they have to be: steps, or refusals |
 //! | [`certificates`] | where certificates come from, what is checked before one is installed, what stays |
-//! | [`reload`] | how Kafka is made to take a new leaf, and the handshakes that show that it did |
+//! | [`reload`] | a node's TLS channels, how each is made to take new files, and the handshakes that show that it did |
 //! | [`health`] | what the agent knows at one moment, and how it is told: status, metrics, orders |
 //! | [`commands`] | one file for each subcommand: drives, decides nothing |
 //!

@@ -1,24 +1,11 @@
 # shellcheck shell=bash
-# What the cases have in common: settings of a small cluster, and words to say what is expected. Source it after nodes.sh.
+# What the cases have in common: settings of a small cluster, and what is looked at. Source it after nodes.sh.
 #
 # Uses FOLDER, and sets what nodes.sh works with.
 
 # The releases that the cases are run with: the newest, and the oldest that the demo offers.
 # shellcheck disable=SC2034
 KAFKAS=(4.4.0 3.9.2)
-
-# Says what is expected, and ends the case where the command does not agree.
-expect() {
-    local sentence="$1"
-    shift
-    "$@" || die 1 "not so: $sentence"
-    say "so it is: $sentence"
-}
-
-# The opposite of a command; `!` is no command that `expect` could run.
-not() {
-    ! "$@"
-}
 
 # Sets the cluster up for a Kafka release and so many combined nodes called demo-0 …; its settings begin so in cluster.yaml.
 begin_cluster() {
@@ -88,21 +75,6 @@ end_cluster() {
     PID_OF=()
     rm -rf "$FOLDER/pods"
     rm -f "$FOLDER"/demo-*.log
-}
-
-# Stops one node and waits for its end.
-stop_node() {
-    local pod="$1" tries
-    kill "${PID_OF[$pod]}"
-    # Half a minute: a broker first hands its partitions over.
-    for ((tries = 0; tries < 150; tries++)); do
-        kill -0 "${PID_OF[$pod]}" 2>/dev/null || break
-        sleep 0.2
-    done
-    kill -9 "${PID_OF[$pod]}" 2>/dev/null && say "$pod did not stop by itself"
-    wait "${PID_OF[$pod]}" 2>/dev/null || true
-    unset "PID_OF[$pod]"
-    say "stopped $pod"
 }
 
 # Runs `kraftlet init` of a pod, which has to end with this code; what it said goes into the log.

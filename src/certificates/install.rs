@@ -107,6 +107,65 @@ pub fn steps(
     ])
 }
 
+/// One of the two stores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Store {
+    /// Key and chain.
+    Keystore,
+    /// Trust anchors.
+    Truststore,
+}
+
+impl Store {
+    /// Its file name.
+    pub fn name(self, kind: &StoreKind) -> &'static str {
+        match self {
+            Self::Keystore => kind.keystore_name(),
+            Self::Truststore => kind.truststore_name(),
+        }
+    }
+
+    fn mode(self) -> u32 {
+        match self {
+            Self::Keystore => KEYSTORE_MODE,
+            Self::Truststore => TRUSTSTORE_MODE,
+        }
+    }
+
+    fn content(self, installed: &Installed) -> Option<&Content> {
+        match self {
+            Self::Keystore => installed.keystore.as_ref(),
+            Self::Truststore => installed.truststore.as_ref(),
+        }
+    }
+}
+
+/// The name under which the last good store is kept, beside the one that Kafka reads.
+pub fn last_good_name(store: Store, kind: &StoreKind) -> String {
+    format!("last-good-{}", store.name(kind))
+}
+
+/// Of the steps that install a bundle, those that write this store.
+pub fn only(store: Store, kind: &StoreKind, steps: Vec<Step>) -> Vec<Step> {
+    let writes = |step: &Step| match step {
+        Step::ReplaceFile { path, .. } => path.file_name().is_some_and(|name| name == store.name(kind)),
+        Step::CreateDir { .. } | Step::SyncDir { .. } => false,
+    };
+    steps.into_iter().filter(writes).collect()
+}
+
+/// Keeps what is installed as the last good store; nothing to do where nothing is.
+pub fn keep_last_good(store: Store, folder: &Path, kind: &StoreKind, installed: &Installed) -> Option<Step> {
+    let content = store.content(installed)?;
+    Some(Step::replace(folder.join(last_good_name(store, kind)), content.bytes(), store.mode()))
+}
+
+/// Puts the last good store back, if it was kept.
+pub fn put_back(store: Store, folder: &Path, kind: &StoreKind, last_good: &Installed) -> Option<Step> {
+    let content = store.content(last_good)?;
+    Some(Step::replace(folder.join(store.name(kind)), content.bytes(), store.mode()))
+}
+
 fn is_keystore_of(bundle: &Bundle, bytes: &[u8], password: &StorePassword) -> bool {
     stores::read_keystore_pkcs12(bytes, password).is_some_and(|(key, chain)| {
         key.pkcs8_der() == bundle.key().pkcs8_der() && chain.iter().eq(bundle.chain())
@@ -158,7 +217,7 @@ pub fn keep(
     let bundle = Bundle::new(key, chain.next()?, chain.collect(), anchors.iter().cloned());
     let findings = preflight::preflight(&bundle, requirements, now);
     let stays = is_as_requested(bundle.leaf(), request)
-        && now < renew_point.of(bundle.leaf())
+        && now < renew_point.of(bundle.leaf().validity())
         && findings.iter().all(|finding| finding.severity() == Severity::Warning);
     stays.then_some(bundle)
 }

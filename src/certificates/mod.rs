@@ -1,5 +1,10 @@
 //! A node's certificate: fetched from a source, checked before anything is written, installed as Kafka reads it.
 
+pub mod chance;
+pub mod schedule;
+pub mod backoff;
+pub mod turn;
+pub mod renewal;
 pub mod request;
 pub mod bundle;
 pub mod sources;
@@ -7,3 +12,4 @@ pub mod finding;
 pub mod requirements;
 pub mod preflight;
 pub mod install;
+pub mod trust;

@@ -133,14 +133,20 @@ impl Order {
 
     /// The stores that are there. One that cannot be read counts as not there, and is written anew.
     pub fn installed(&self) -> Installed {
-        let store = |name| {
-            let bytes = cluster_io::read(&self.folder.join(name)).ok();
+        self.stores(|store| store.name(&self.kind).to_owned())
+    }
+
+    /// The last good stores, as far as they were kept.
+    pub fn last_good(&self) -> Installed {
+        self.stores(|store| install::last_good_name(store, &self.kind))
+    }
+
+    fn stores(&self, name: impl Fn(install::Store) -> String) -> Installed {
+        let read = |store| {
+            let bytes = cluster_io::read(&self.folder.join(name(store))).ok();
             bytes.map(|mut bytes| Content::new(std::mem::take(&mut *bytes)))
         };
-        Installed {
-            keystore: store(self.kind.keystore_name()),
-            truststore: store(self.kind.truststore_name()),
-        }
+        Installed { keystore: read(install::Store::Keystore), truststore: read(install::Store::Truststore) }
     }
 
     /// What the source gives now; nothing is checked and nothing written.

@@ -24,6 +24,8 @@ use crate::commands::init;
 use crate::commands::init::Init;
 use crate::commands::new_cluster;
 use crate::commands::new_cluster::NewCluster;
+use crate::commands::sidecar;
+use crate::commands::sidecar::Sidecar;
 use crate::kafka::io as kafka_io;
 
 /// An agent beside every Kafka pod: identity, KRaft storage, certificates
@@ -38,6 +40,8 @@ struct CommandLine {
 enum Command {
     /// Write server.properties, format the disks and install the certificate of this pod
     Init(Init),
+    /// Keep this pod's certificates alive while Kafka runs, and say how things are
+    Sidecar(Sidecar),
     /// Print what init would do, each line with its origin; writes nothing
     Explain(Explain),
     /// Print settings that make a working cluster
@@ -113,6 +117,10 @@ fn keep_to_ourselves() -> nix::Result<()> {
 fn run(command: &Command) -> Result<(String, Option<Failure>), Failure> {
     let text = match command {
         Command::Init(args) => init::run(args)?.join("\n") + "\n",
+        Command::Sidecar(args) => {
+            sidecar::run(args)?;
+            String::new()
+        }
         Command::Explain(args) => return explain::run(args),
         Command::NewCluster(args) => new_cluster::run(args)?,
         Command::ClusterId => {

@@ -8,6 +8,7 @@ pub mod engine;
 pub mod init;
 pub mod explain;
 pub mod new_cluster;
+pub mod sidecar;
 pub mod command_line;
 
 pub use command_line::main;

@@ -6,6 +6,9 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::io;
+use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -16,28 +19,36 @@ use std::time::SystemTime;
 use http_body_util::BodyExt;
 use http_body_util::Full;
 use http_body_util::Limited;
+use hyper::Method;
 use hyper::Request;
 use hyper::Response;
 use hyper::StatusCode;
 use hyper::body::Bytes;
 use hyper::body::Incoming;
+use hyper::client::conn::http1 as client;
 use hyper::header;
 use hyper::header::HeaderValue;
 use hyper::server::conn::http1 as server;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::rt::TokioTimer;
-use serde_json::Value as Json;
-use serde_json::json;
+use serde::Deserialize;
+use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio::time::sleep;
 use tokio::time::timeout;
+use tokio::time::timeout_at;
 
+use crate::health::address::Bound;
+use crate::health::document;
+use crate::health::document::DocumentError;
+use crate::health::metrics;
 use crate::health::order::Order;
 use crate::health::order::Wish;
 use crate::health::order::WishError;
@@ -45,7 +56,14 @@ use crate::health::routes;
 use crate::health::routes::Door;
 use crate::health::routes::NotAnswered;
 use crate::health::routes::Route;
+use crate::health::snapshot::OrderState;
+use crate::health::snapshot::OrderStatus;
 use crate::health::snapshot::Snapshot;
+use crate::health::text::Text;
+use crate::health::text::Word;
+use crate::health::text::rfc3339;
+use crate::kafka::address::io::dial;
+use crate::kafka::ask_error::AskError;
 
 /// The two ports, bound.
 #[derive(Debug)]
@@ -78,11 +96,105 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Before the next try where no connection could be taken, as when there are no file descriptors left.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
+const JSON: &str = "application/json";
+
 /// What every answer is made from.
 struct Shared {
     snapshots: watch::Receiver<Arc<Snapshot>>,
     orders: mpsc::Sender<Order>,
+    first_order: u64,
     next_order: AtomicU64,
+}
+
+/// The answer to an order that was taken.
+#[derive(Serialize, Deserialize)]
+struct Taken {
+    order: u64,
+}
+
+/// The answer to a request that is refused.
+#[derive(Serialize, Deserialize)]
+struct Refusal {
+    reason: String,
+    message: String,
+}
+
+/// A question to an agent that was not answered.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// No address, or a name that does not resolve, or nobody listens.
+    #[error("no agent is reached; is kraftlet sidecar running there?")]
+    Unreachable(#[source] AskError),
+    /// No whole answer before the deadline.
+    #[error("{address} does not answer in time")]
+    TimedOut {
+        /// Where we asked.
+        address: String,
+    },
+    /// What came is not HTTP, is too long or breaks off.
+    #[error("{address} does not answer as an agent does: {what}")]
+    NotAnAgent {
+        /// Where we asked.
+        address: String,
+        /// What was wrong.
+        what: Text,
+    },
+    /// It answers, and does not do it.
+    #[error("{address} refuses: {message} [{word}]")]
+    Refused {
+        /// Where we asked.
+        address: String,
+        /// HTTP's number for it: 5xx may pass.
+        status: u16,
+        /// Its reason.
+        word: Text,
+        /// The same for a person.
+        message: Text,
+    },
+    /// It answers, and the status cannot be read.
+    #[error("the answer of {address} cannot be read")]
+    Unreadable {
+        /// Where we asked.
+        address: String,
+        /// What is wrong with it.
+        #[source]
+        source: DocumentError,
+    },
+}
+
+impl AgentError {
+    /// The word for logs, Events and metrics.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Unreachable(_) => "AgentUnreachable",
+            Self::TimedOut { .. } => "AgentDoesNotAnswer",
+            Self::NotAnAgent { .. } => "NotAnAgent",
+            Self::Refused { .. } => "AgentRefuses",
+            Self::Unreadable { source, .. } => source.reason(),
+        }
+    }
+
+    /// Whether it may pass if it is asked again.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::TimedOut { .. } => true,
+            Self::Refused { status, .. } => *status >= 500,
+            Self::NotAnAgent { .. } | Self::Unreadable { .. } => false,
+        }
+    }
+}
+
+/// Binds both ports. Where the read port is for all addresses, those are of IPv6 and IPv4 if the machine has both.
+pub async fn listen(bound: &Bound) -> io::Result<Listeners> {
+    let read = match bound.read {
+        Some(ip) => TcpListener::bind((ip, bound.read_port)).await?,
+        None => match TcpListener::bind((Ipv6Addr::UNSPECIFIED, bound.read_port)).await {
+            Ok(listener) => listener,
+            // A machine without IPv6 says so in one of several ways; a port that is taken is taken in both.
+            Err(_) => TcpListener::bind((Ipv4Addr::UNSPECIFIED, bound.read_port)).await?,
+        },
+    };
+    Ok(Listeners { read, orders: TcpListener::bind(bound.orders).await? })
 }
 
 /// Serves both ports until `shutdown` is ready; then answers in progress are finished, within a second.
@@ -97,8 +209,8 @@ pub async fn serve(
 ) {
     let began =
         snapshots.borrow().agent.started_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let next_order = AtomicU64::new(u64::try_from(began.as_millis()).unwrap_or_default());
-    let shared = Arc::new(Shared { snapshots, orders, next_order });
+    let first_order = u64::try_from(began.as_millis()).unwrap_or_default();
+    let shared = Arc::new(Shared { snapshots, orders, first_order, next_order: AtomicU64::new(first_order) });
     let (stop, stopped) = watch::channel(());
     let end = async move {
         shutdown.await;
@@ -158,9 +270,12 @@ async fn answer(door: Door, shared: &Shared, request: Request<Incoming>) -> Resu
         Ok(Route::Livez) => text(StatusCode::OK, "text/plain; charset=utf-8", "ok\n".to_owned()),
         Ok(Route::Renew) => take(shared, body, Wish::renew).await,
         Ok(Route::ForgetOldTrust) => take(shared, body, Wish::forget_old_trust).await,
-        Ok(Route::Status | Route::Metrics | Route::OrderStatus(_)) => {
-            refused(StatusCode::NOT_FOUND, "NotFound", &"not there")
+        Ok(Route::Status) => text(StatusCode::OK, JSON, document::render(&shared.snapshots.borrow())),
+        Ok(Route::Metrics) => {
+            let snapshot = Arc::clone(&shared.snapshots.borrow());
+            text(StatusCode::OK, metrics::CONTENT_TYPE, metrics::render(snapshot, resident_bytes()))
         }
+        Ok(Route::OrderStatus(number)) => order_status(shared, number),
         Err(why) => not_answered(why),
     })
 }
@@ -193,7 +308,7 @@ async fn take(shared: &Shared, body: Incoming, read: fn(&[u8]) -> Result<Wish, W
     }
     let number = shared.next_order.fetch_add(1, Ordering::Relaxed);
     match shared.orders.try_send(Order { number, wish }) {
-        Ok(()) => json(StatusCode::ACCEPTED, &json!({ "order": number })),
+        Ok(()) => json(StatusCode::ACCEPTED, &Taken { order: number }),
         Err(TrySendError::Full(_)) => {
             let message = "the agent has more orders than it can take; ask again later";
             refused(StatusCode::SERVICE_UNAVAILABLE, "TooManyOrders", &message)
@@ -204,12 +319,45 @@ async fn take(shared: &Shared, body: Incoming, read: fn(&[u8]) -> Result<Wish, W
     }
 }
 
-fn refused(status: StatusCode, reason: &str, message: &dyn fmt::Display) -> Answer {
-    json(status, &json!({ "reason": reason, "message": message.to_string() }))
+/// What has become of an order: as the driver says, or, where it has not said anything yet, that it was taken.
+fn order_status(shared: &Shared, number: u64) -> Answer {
+    let snapshot = shared.snapshots.borrow();
+    if let Some(order) = snapshot.orders.iter().find(|order| order.number == number) {
+        return text(StatusCode::OK, JSON, document::render_order(order));
+    }
+    let was_given = (shared.first_order..shared.next_order.load(Ordering::Relaxed)).contains(&number);
+    let is_forgotten = snapshot.orders.iter().any(|order| order.number > number);
+    if !was_given || is_forgotten {
+        let message = format!(
+            "nothing is known of order {number}; the agent began at {}",
+            rfc3339(snapshot.agent.started_at)
+        );
+        return refused(StatusCode::NOT_FOUND, "OrderUnknown", &message);
+    }
+    let order = OrderStatus {
+        number,
+        at: snapshot.at,
+        state: OrderState::Running,
+        reason: Word::of("Taken"),
+        sentence: Text::new("the order was taken and has not begun"),
+    };
+    text(StatusCode::OK, JSON, document::render_order(&order))
 }
 
-fn json(status: StatusCode, value: &Json) -> Answer {
-    text(status, "application/json", format!("{value:#}\n"))
+/// The memory of this process that is resident, as the kernel says without asking any disk.
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)
+}
+
+fn refused(status: StatusCode, reason: &str, message: &dyn fmt::Display) -> Answer {
+    json(status, &Refusal { reason: reason.to_owned(), message: message.to_string() })
+}
+
+fn json(status: StatusCode, value: &impl Serialize) -> Answer {
+    // Both shapes are texts and numbers, which always have a form in JSON.
+    text(status, JSON, serde_json::to_string_pretty(value).unwrap_or_default() + "\n")
 }
 
 fn text(status: StatusCode, content_type: &'static str, body: String) -> Answer {
@@ -223,4 +371,92 @@ fn text(status: StatusCode, content_type: &'static str, body: String) -> Answer 
         answer.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     answer
+}
+
+/// What the agent at `address` (`host:port`, its read port) says of its node. All of it ends at `deadline`.
+pub async fn status_of(address: &str, deadline: Instant) -> Result<Snapshot, AgentError> {
+    let body = ask(address, Method::GET, "/v1/status", String::new(), deadline).await?;
+    document::parse(&body).map_err(|source| AgentError::Unreadable { address: address.to_owned(), source })
+}
+
+/// Gives an order to the agent at `address` (its orders port), and gives back the number under which it was taken.
+pub async fn give(address: &str, wish: &Wish, deadline: Instant) -> Result<u64, AgentError> {
+    let body = ask(address, Method::POST, wish.path(), wish.body().to_string(), deadline).await?;
+    let taken: Result<Taken, _> = serde_json::from_slice(&body);
+    taken.map(|taken| taken.order).map_err(|error| not_an_agent(address, error))
+}
+
+/// What has become of an order that the agent at `address` (its orders port) has taken.
+pub async fn status_of_order(
+    address: &str,
+    number: u64,
+    deadline: Instant,
+) -> Result<OrderStatus, AgentError> {
+    let path = format!("{}{number}", routes::ORDERS);
+    let body = ask(address, Method::GET, &path, String::new(), deadline).await?;
+    document::parse_order(&body)
+        .map_err(|source| AgentError::Unreadable { address: address.to_owned(), source })
+}
+
+/// One request on a connection of its own, and the body of an answer that is a success.
+async fn ask(
+    address: &str,
+    method: Method,
+    path: &str,
+    body: String,
+    deadline: Instant,
+) -> Result<Bytes, AgentError> {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(header::HOST, address)
+        .header(routes::ORDER_HEADER, routes::ORDER_HEADER_VALUE)
+        .body(Full::new(Bytes::from(body)))
+        .map_err(|error| not_an_agent(address, error))?;
+    let stream = dial(address, deadline).await.map_err(AgentError::Unreachable)?;
+    let (status, body) = match timeout_at(deadline, exchange(address, stream, request)).await {
+        Ok(answer) => answer?,
+        Err(_) => return Err(AgentError::TimedOut { address: address.to_owned() }),
+    };
+    if status.is_success() {
+        return Ok(body);
+    }
+    let Refusal { reason, message } = serde_json::from_slice(&body)
+        .map_err(|_| not_an_agent(address, format_args!("status {}", status.as_u16())))?;
+    Err(AgentError::Refused {
+        address: address.to_owned(),
+        status: status.as_u16(),
+        word: Text::new(reason),
+        message: Text::new(message),
+    })
+}
+
+async fn exchange(
+    address: &str,
+    stream: TcpStream,
+    request: Request<Full<Bytes>>,
+) -> Result<(StatusCode, Bytes), AgentError> {
+    let (mut sender, connection) = client::Builder::new()
+        .max_buf_size(MOST_HEADER_BYTES)
+        .max_headers(MOST_HEADERS)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| not_an_agent(address, error))?;
+    let exchange = async {
+        let response = sender.send_request(request).await.map_err(|error| not_an_agent(address, error))?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), document::MOST_BYTES).collect().await;
+        let body = body.map_err(|error| not_an_agent(address, error))?;
+        Ok((status, body.to_bytes()))
+    };
+    let mut exchange = pin!(exchange);
+    tokio::select! {
+        answer = exchange.as_mut() => answer,
+        // What the connection brought before it ended may still be a whole answer.
+        _ = connection => exchange.await,
+    }
+}
+
+fn not_an_agent(address: &str, what: impl fmt::Display) -> AgentError {
+    AgentError::NotAnAgent { address: address.to_owned(), what: Text::new(what) }
 }

@@ -2,6 +2,13 @@
 
 pub mod text;
 pub mod snapshot;
+pub mod wire;
+pub mod document;
+pub mod verdict;
+pub mod metrics;
+pub mod address;
 pub mod order;
 pub mod routes;
 pub mod io;
+#[cfg(test)]
+pub(crate) mod testing;

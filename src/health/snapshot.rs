@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 use std::time::SystemTime;
 
@@ -153,6 +155,9 @@ pub struct Trust {
     pub anchors: Vec<Anchor>,
     /// Those that every channel of this certificate is known to trust, by the engine's reports or by probes.
     pub proven: Vec<Fingerprint>,
+    /// All anchors that a leaf needs which a channel has in use or which could be put back; `None` where that is not
+    /// known of every channel.
+    pub issued_by: Option<Vec<Fingerprint>>,
     /// The stage of a change of CA, as the machine of that change calls it.
     pub stage: Word,
     /// Whom the stage waits for: names of pods.
@@ -209,6 +214,8 @@ pub enum Standing {
     Loaded,
     /// Open connections still use it; the next one will not.
     InUseUntilReconnect,
+    /// Kafka was started with it, and only a restart changes it.
+    InUseUntilRestart,
     /// Nobody has seen it.
     Unknown,
 }
@@ -261,13 +268,51 @@ pub enum OrderState {
     Running,
     /// Done, and shown to be.
     Done,
-    /// Ended otherwise.
+    /// Ended otherwise; it may pass if it is ordered again.
     Failed,
+    /// Ended otherwise, and a person must change something first.
+    Refused,
 }
 
 /// The last few of something, oldest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recent<T>(VecDeque<T>);
+
+/// A word that is none of those a value can have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{found:?} is unknown; want one of {want}")]
+pub struct WordUnknown {
+    found: Text,
+    want: &'static str,
+}
+
+/// The word of each value, both ways.
+macro_rules! words {
+    ($type:ident: $($variant:ident = $word:literal),+) => {
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(match self { $(Self::$variant => $word),+ })
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = WordUnknown;
+
+            fn from_str(text: &str) -> Result<Self, WordUnknown> {
+                match text {
+                    $($word => Ok(Self::$variant),)+
+                    _ => Err(WordUnknown { found: Text::new(text), want: concat!($($word, " "),+).trim_ascii_end() }),
+                }
+            }
+        }
+    };
+}
+
+words!(Mode: Managed = "managed", Attached = "attached");
+words!(State: Serving = "Serving", Fetching = "Fetching", Installing = "Installing", Reloading = "Reloading",
+    Verifying = "Verifying", Waiting = "Waiting", RollingBack = "RollingBack");
+words!(Standing: Served = "served", Loaded = "loaded", InUseUntilReconnect = "inUseUntilReconnect", InUseUntilRestart = "inUseUntilRestart", Unknown = "unknown");
+words!(OrderState: Running = "Running", Done = "Done", Failed = "Failed", Refused = "Refused");
 
 impl Snapshot {
     /// Of an agent that has only begun.
@@ -296,8 +341,14 @@ impl Snapshot {
 impl Certificate {
     /// One of which nothing is known yet but its name.
     pub fn new(name: Text, stage: Word, now: SystemTime) -> Self {
-        let trust =
-            Trust { anchors: Vec::new(), proven: Vec::new(), stage, waits_for: Vec::new(), since: now };
+        let trust = Trust {
+            anchors: Vec::new(),
+            proven: Vec::new(),
+            issued_by: None,
+            stage,
+            waits_for: Vec::new(),
+            since: now,
+        };
         Self {
             name,
             installed: None,
@@ -310,17 +361,13 @@ impl Certificate {
         }
     }
 
-    /// Counts a turn that has ended, `Renewed` or not.
+    /// A turn has ended, well or not: it is counted and shown.
     pub fn turned(&mut self, outcome: Outcome) {
         let count = self.turns.entry(outcome.reason.clone()).or_default();
         *count = count.saturating_add(1);
-        self.attempts = if outcome.reason == Word::of(RENEWED) { 0 } else { self.attempts.saturating_add(1) };
         self.last_outcome = Some(outcome);
     }
 }
-
-/// The reason of a turn that was good.
-pub const RENEWED: &str = "Renewed";
 
 impl Leaf {
     /// What is shown of a leaf whose chain ends at `anchor`.
@@ -381,5 +428,45 @@ impl<T> FromIterator<T> for Recent<T> {
         let mut recent = Self::default();
         all.into_iter().for_each(|one| recent.push(one));
         recent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::health::testing::at;
+    use crate::health::testing::full;
+
+    #[test]
+    fn turns_are_counted_by_how_they_ended() {
+        let mut certificate = Certificate::new(Text::new("node"), Word::of("Settled"), at(0));
+        for (reason, count) in [("SourceUnreachable", 1), ("Renewed", 1), ("SourceUnreachable", 2)] {
+            let reason = Word::of(reason);
+            certificate.turned(Outcome {
+                reason: reason.clone(),
+                sentence: Text::default(),
+                at: at(0),
+                took: Duration::ZERO,
+                verify_took: None,
+            });
+            assert_eq!(certificate.turns.get(&reason), Some(&count));
+            assert_eq!(certificate.last_outcome.as_ref().map(|last| &last.reason), Some(&reason));
+        }
+    }
+
+    #[test]
+    fn only_the_last_few_events_are_kept() {
+        let recent: Recent<usize> = (0..Recent::<usize>::MOST + 7).collect();
+        assert_eq!(recent.iter().count(), Recent::<usize>::MOST);
+        assert_eq!(recent.iter().next(), Some(&7));
+    }
+
+    #[test]
+    fn an_order_is_reported_once() {
+        let mut snapshot = full();
+        let mut order = snapshot.orders.iter().next().unwrap().clone();
+        order.state = OrderState::Failed;
+        snapshot.report_order(order.clone());
+        assert_eq!(snapshot.orders.iter().collect::<Vec<_>>(), [&order]);
     }
 }

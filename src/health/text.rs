@@ -4,11 +4,15 @@
 //! or another agent's memory. So whatever became a [`Text`] can do no harm there, wherever it came from.
 
 use std::borrow::Cow;
+use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
+use std::time::SystemTime;
+
+use jiff::Timestamp;
 
 /// One line of printable text, cut after [`Text::MOST_CHARS`].
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Text(String);
 
 /// An UpperCamelCase word, as reasons and stages are: `SourceHasNotRenewed`.
@@ -37,6 +41,13 @@ impl Text {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// A time as RFC 3339 writes it, in UTC.
+pub fn rfc3339(at: SystemTime) -> Timestamp {
+    // A leaf without an end is good until the last second of 9999 (RFC 5280, 4.1.2.5), which is after what jiff knows.
+    let last = if at < SystemTime::UNIX_EPOCH { Timestamp::MIN } else { Timestamp::MAX };
+    Timestamp::try_from(at).unwrap_or(last)
 }
 
 /// Collects what is printable until it is full, so that a long text is never held whole.
@@ -73,15 +84,24 @@ fn is_line_break(char: char) -> bool {
     matches!(char, '\u{2028}' | '\u{2029}')
 }
 
+/// In quotes, as a `String`.
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
 impl fmt::Display for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
     }
 }
 
-impl From<&str> for Text {
-    fn from(text: &str) -> Self {
-        Self::new(text)
+impl FromStr for Text {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self::new(text))
     }
 }
 

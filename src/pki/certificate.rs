@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
+use std::str::FromStr;
 use std::time::Duration;
 use std::time::SystemTime;
 
@@ -21,6 +22,7 @@ use x509_parser::x509::X509Name;
 use crate::pki::key_kind::KeyKind;
 use crate::pki::key_kind::significant_bits;
 use crate::pki::subject;
+use crate::pki::validity::Validity;
 
 /// One certificate: its bytes and what they say, parsed once.
 #[derive(Clone, PartialEq, Eq)]
@@ -50,6 +52,11 @@ pub struct Certificate {
 /// SHA-256 of a certificate: what tells two leaves apart in messages and in handshakes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint([u8; 32]);
+
+/// Text that is no fingerprint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a fingerprint has 64 hex digits in small letters")]
+pub struct FingerprintError;
 
 /// What a leaf may be used for in a handshake. A Kafka node is both: it serves, and it is a client of its peers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -183,6 +190,11 @@ impl Certificate {
         self.not_after
     }
 
+    /// Both dates.
+    pub fn validity(&self) -> Validity {
+        Validity { not_before: self.not_before, not_after: self.not_after }
+    }
+
     /// Whether the extended key usage names this usage, or is absent.
     ///
     /// `anyExtendedKeyUsage` counts for nothing: Java takes it, rustls and with it our own probes do not.
@@ -254,6 +266,28 @@ impl Fingerprint {
     /// The first 8 hex digits, enough for a message.
     pub fn short(&self) -> String {
         self.to_string().chars().take(8).collect()
+    }
+}
+
+/// The 64 hex digits that `Display` prints; capital ones and colons between, as OpenSSL prints them, are refused.
+impl FromStr for Fingerprint {
+    type Err = FingerprintError;
+
+    fn from_str(text: &str) -> Result<Self, FingerprintError> {
+        let digit = |byte: u8| match byte {
+            b'0'..=b'9' => Some(byte - b'0'),
+            b'a'..=b'f' => Some(byte - b'a' + 10),
+            _ => None,
+        };
+        let mut bytes = [0; 32];
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        if pairs.len() != bytes.len() || !rest.is_empty() {
+            return Err(FingerprintError);
+        }
+        for (byte, &[high, low]) in bytes.iter_mut().zip(pairs) {
+            *byte = digit(high).zip(digit(low)).map(|(high, low)| high << 4 | low).ok_or(FingerprintError)?;
+        }
+        Ok(Self(bytes))
     }
 }
 
@@ -365,6 +399,16 @@ mod tests {
 
     use super::*;
     use crate::pki::testing;
+
+    #[test]
+    fn a_fingerprint_is_read_as_it_is_printed() {
+        let fingerprint = Fingerprint::of(b"x");
+        let text = fingerprint.to_string();
+        assert_eq!(text.parse(), Ok(fingerprint));
+        for wrong in ["", &text[1..], &format!("{text}0"), &text.to_uppercase(), &text.replace('2', "g")] {
+            assert_eq!(wrong.parse::<Fingerprint>(), Err(FingerprintError), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_leaf_tells_its_facts() {

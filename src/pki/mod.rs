@@ -5,9 +5,10 @@
 //! [`io`]; signing and PKCS12 draw their nonces and salts inside their crates and decide nothing by them.
 
 pub mod subject;
+pub mod validity;
+pub mod renew_point;
 pub mod key_kind;
 pub mod certificate;
-pub mod renew_point;
 pub mod private_key;
 pub mod hostname;
 pub mod chain;

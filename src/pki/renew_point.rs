@@ -1,9 +1,12 @@
-//! When a certificate is due: a share of its life.
+//! The share of a certificate's life after which it has to be renewed.
+//!
+//! This is the latest moment. When a node renews before it, so that a fleet does not do so all at once, is said in
+//! [`crate::certificates::schedule`].
 
 use std::time::Duration;
 use std::time::SystemTime;
 
-use crate::pki::certificate::Certificate;
+use crate::pki::validity::Validity;
 
 /// The share of a certificate's life after which it is renewed, in percent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,14 +35,18 @@ impl RenewPoint {
         }
     }
 
-    /// When this certificate is due.
-    pub fn of(self, certificate: &Certificate) -> SystemTime {
-        let begins_at = certificate.not_before();
-        let life = certificate.not_after().duration_since(begins_at).unwrap_or(Duration::ZERO);
-        // In milliseconds, so that a life of seconds has a renew point too. u128: no overflow at any life.
-        let share_ms = life.as_millis() * u128::from(self.0) / 100;
-        let share = Duration::from_millis(u64::try_from(share_ms).unwrap_or(u64::MAX));
-        begins_at.checked_add(share).unwrap_or(certificate.not_after())
+    /// From `not_before` to the moment at which a certificate of this validity is due at the latest.
+    pub fn share_of(self, validity: Validity) -> Duration {
+        // In milliseconds, so that a life of seconds has a renew point too.
+        let life_ms = u64::try_from(validity.life().as_millis()).unwrap_or(u64::MAX);
+        // Whole hundreds and the rest apart: no overflow at any life, and no slow u128.
+        let percent = u64::from(self.0);
+        Duration::from_millis(life_ms / 100 * percent + life_ms % 100 * percent / 100)
+    }
+
+    /// When a certificate of this validity is due at the latest.
+    pub fn of(self, validity: Validity) -> SystemTime {
+        validity.not_before.checked_add(self.share_of(validity)).unwrap_or(validity.not_after)
     }
 }
 
@@ -56,5 +63,20 @@ mod tests {
         for percent in [10, 90] {
             assert_eq!(RenewPoint::from_percent(percent), Ok(RenewPoint(u8::try_from(percent).unwrap())));
         }
+    }
+
+    #[test]
+    fn the_point_is_a_share_of_the_life_whatever_the_dates_are() {
+        let check = |from_s: u64, to_s: u64, percent, want_ms: u64| {
+            let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            let validity = Validity { not_before: at(from_s), not_after: at(to_s) };
+            let point = RenewPoint::from_percent(percent).unwrap();
+            assert_eq!(point.of(validity), at(from_s) + Duration::from_millis(want_ms));
+        };
+        check(1000, 1126, 66, 83_160);
+        check(1000, 1001, 33, 330);
+        check(1000, 1000, 66, 0);
+        check(1000, 900, 66, 0);
+        check(0, 253_402_300_799, 90, 228_062_070_719_100);
     }
 }

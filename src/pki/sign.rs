@@ -132,8 +132,12 @@ pub const MAX_LIFETIME: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
 pub const MAX_COMMON_NAME: usize = 64;
 
 /// Clocks of nodes differ by seconds; a leaf that is valid only from this very moment is refused by a peer that is
-/// behind. Five minutes is Kerberos' old figure for the same trouble.
-pub const BACKDATED_BY: Duration = Duration::from_secs(5 * 60);
+/// behind. Five minutes is Kerberos' old figure for the same trouble, and what any leaf of more than 100 minutes gets.
+pub const MAX_BACKDATED_BY: Duration = Duration::from_secs(5 * 60);
+
+/// The share of a short lifetime by which a leaf is backdated. A renew point is a share of the whole life, and one that
+/// began five minutes before the birth of a leaf of two minutes would be past on the day it is made.
+const BACKDATED_SHARE: u32 = 20;
 
 impl Ca {
     /// Makes a root that may sign leaves and no further CA (path length 0).
@@ -175,7 +179,7 @@ impl Ca {
         &self.key
     }
 
-    /// Signs a leaf for both ends of a handshake, valid from five minutes before `now`, and verifies it.
+    /// Signs a leaf for both ends of a handshake, valid from a little before `now`, and verifies it.
     pub fn sign(
         &self,
         request: &LeafRequest<'_>,
@@ -268,11 +272,18 @@ fn san(host: &Host) -> Result<SanType, rcgen::Error> {
     })
 }
 
+/// How long before its making a leaf of this lifetime begins, in whole seconds as certificates count.
+fn backdated_by(lifetime: Duration) -> Duration {
+    Duration::from_secs((lifetime / BACKDATED_SHARE).as_secs()).min(MAX_BACKDATED_BY)
+}
+
 fn dates(
     now: SystemTime,
     ends_at: Option<SystemTime>,
 ) -> Result<(OffsetDateTime, OffsetDateTime), SignError> {
-    let begins_at = now.checked_sub(BACKDATED_BY);
+    // Of the life that is left to it: a CA near its end cuts leaves short.
+    let lifetime = ends_at.and_then(|at| at.duration_since(now).ok()).unwrap_or(Duration::ZERO);
+    let begins_at = now.checked_sub(backdated_by(lifetime));
     Ok((date(begins_at)?, date(ends_at)?))
 }
 
@@ -320,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn a_leaf_is_what_was_asked_for_and_begins_five_minutes_ago() {
+    fn a_leaf_is_what_was_asked_for_and_begins_a_little_before_its_making() {
         let ca = ca(testing::days(3650));
         for algorithm in KeyAlgorithm::ALL
             .into_iter()

@@ -104,7 +104,7 @@ public final class ClusterClient {
         System.exit(code);
     }
 
-    private static Properties load(String path) throws Exception {
+    static Properties load(String path) throws Exception {
         Properties properties = new Properties();
         try (InputStream in = new FileInputStream(path)) {
             properties.load(in);
@@ -296,14 +296,10 @@ public final class ClusterClient {
             try (Socket socket = new Socket()) {
                 socket.connect(new InetSocketAddress(host, port), CONNECT_TIMEOUT_MS);
                 socket.setSoTimeout(CONNECT_TIMEOUT_MS);
-                SSLSocket named = (SSLSocket) context.getSocketFactory().createSocket(socket, host, port, true);
-                SSLParameters parameters = named.getSSLParameters();
-                parameters.setEndpointIdentificationAlgorithm("HTTPS");
-                named.setSSLParameters(parameters);
-                named.startHandshake();
+                SSLSocket named = named(context, socket, address);
                 X509Certificate leaf = (X509Certificate) named.getSession().getPeerCertificates()[0];
                 System.out.println(String.join("\t", "leaf", address, fingerprint(leaf),
-                    leaf.getNotAfter().toInstant().toString(), leaf.getSubjectX500Principal().getName()));
+                    leaf.getNotAfter().toInstant().toString(), leaf.getIssuerX500Principal().getName()));
             } catch (java.io.IOException failed) {
                 System.err.println("no verified handshake with " + address + ": " + failed.getMessage());
                 return 1;
@@ -312,12 +308,24 @@ public final class ClusterClient {
         return 0;
     }
 
-    private static String fingerprint(X509Certificate leaf) throws Exception {
+    /** The connection after its handshake, in which the server's name was verified. */
+    static SSLSocket named(SSLContext context, Socket socket, String address) throws java.io.IOException {
+        int colon = address.lastIndexOf(':');
+        SSLSocket named = (SSLSocket) context.getSocketFactory()
+            .createSocket(socket, address.substring(0, colon), Integer.parseInt(address.substring(colon + 1)), true);
+        SSLParameters parameters = named.getSSLParameters();
+        parameters.setEndpointIdentificationAlgorithm("HTTPS");
+        named.setSSLParameters(parameters);
+        named.startHandshake();
+        return named;
+    }
+
+    static String fingerprint(X509Certificate leaf) throws Exception {
         byte[] digest = MessageDigest.getInstance("SHA-256").digest(leaf.getEncoded());
         return IntStream.range(0, digest.length).mapToObj(i -> String.format("%02x", digest[i])).collect(Collectors.joining());
     }
 
-    private static SSLContext context(Properties properties) throws Exception {
+    static SSLContext context(Properties properties) throws Exception {
         String own = Files.readString(Path.of(properties.getProperty("ssl.keystore.location")));
         String trusted = Files.readString(Path.of(properties.getProperty("ssl.truststore.location")));
         List<Certificate> chain = new ArrayList<>(certificates(own));

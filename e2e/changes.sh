@@ -1,0 +1,172 @@
+# shellcheck shell=bash
+# What happens to a cluster while its certificates are renewed. Source it after load.sh.
+#
+# WINDOWS holds the times in which connections may be interrupted, because a node was away: begin, end, begin, end …
+
+WINDOWS=()
+STOPPED=
+
+# Brings up everything: nodes, sidecars, clients.
+begin_load() {
+    make_load
+    init_pods
+    write_load_properties
+    start_nodes
+    start_sidecars
+    await "waiting for ${#BROKERS[@]} brokers" wait "${#BROKERS[@]}" 120
+    start_load "$1"
+    event "the load has begun: $1 records a second, acks=all, and a new connection to every broker each second"
+}
+
+# One line of the story.
+event() {
+    printf '%5s s  %s\n' "$SECONDS" "$*"
+}
+
+# wait_until EPOCH_SECONDS WHAT: everything has to live meanwhile.
+wait_until() {
+    event "waiting for $2"
+    while (($(date +%s) <= $1)); do
+        all_alive || show_failure "waiting for $2"
+        all_sidecars_alive || die 1 "a sidecar ended by itself; its log ends with $(tail -q -n 1 "$FOLDER"/*.sidecar.log)"
+        kill -0 "$LOAD_PID" 2>/dev/null || die 1 "the load ended by itself: $(tail -n 3 "$FOLDER/load.err")"
+        sleep 0.5
+    done
+}
+
+controllers() {
+    local pod
+    for pod in "${PODS[@]}"; do
+        [[ "$(setting "$pod" process.roles)" != *controller* ]] || printf '%s\n' "$pod"
+    done
+}
+
+# Sets LEADER to the pod that leads the quorum.
+find_leader() {
+    local id pod
+    await "asking for the leader" quorum
+    id="$(sed -n 's/^leader\t//p' "$OUTPUT")"
+    LEADER=
+    for pod in "${PODS[@]}"; do
+        [[ "$(setting "$pod" node.id)" != "$id" ]] || LEADER="$pod"
+    done
+    [[ -n "$LEADER" ]] || die 1 "node $id leads, and no pod has this id"
+}
+
+stop_leader() {
+    find_leader
+    WINDOWS+=("$(load_time)")
+    STOPPED="$LEADER"
+    event "stopping $STOPPED, which leads the quorum"
+    stop_node "$STOPPED"
+}
+
+stop_and_start_leader() {
+    local lines
+    lines="$(load_lines)"
+    stop_leader
+    await_load "$lines" 60 '	leader	' || die 1 "nobody leads 60 s after $STOPPED was stopped"
+    event "another node leads: $(grep -F '	leader	' "$FOLDER/load.tsv" | tail -n 1 | cut -f 3-)"
+    start_node "$STOPPED"
+    all_are_back
+    event "$STOPPED is back"
+}
+
+# What a deleted pod of a StatefulSet goes through: the sidecar ends after Kafka, and init runs again.
+restart_pod() {
+    WINDOWS+=("$(load_time)")
+    event "restarting the pod $1"
+    stop_node "$1"
+    stop_sidecar "$1"
+    init_pod "$1" "$FOLDER/cluster.yaml" || die 1 "kraftlet init refused $1: $(tail -n 3 "$FOLDER/$1.init.log")"
+    start_sidecar "$1"
+    start_node "$1"
+    all_are_back
+    event "$1 is back"
+}
+
+all_are_back() {
+    local ids=() pod
+    for pod in $(controllers); do
+        ids+=("$(setting "$pod" node.id)")
+    done
+    await "waiting for ${#BROKERS[@]} brokers" wait "${#BROKERS[@]}" 120
+    await "waiting for all voters" caught-up 60 "${ids[@]}"
+    await "waiting for all replicas" in-sync load 3 120
+    WINDOWS+=("$(load_time)")
+}
+
+# The other CA takes the place of the one in the folder, which is the next one to come: the clients trust both.
+change_ca() {
+    local pod deadline issuer
+    issuer="$(issuers)"
+    cp "$FOLDER/ca/ca.crt" "$FOLDER/old-ca.crt"
+    event "the nodes' CA is replaced; it was $issuer"
+    swap_ca
+    deadline=$((SECONDS + 3 * LIFETIME_S))
+    while [[ "$(issuers)" == *"$issuer"* ]]; do
+        ((SECONDS < deadline)) || die 1 "some listeners still show leaves of the old CA: $(cut -f 2,5 "$OUTPUT" | tr '\t\n' ' ;')"
+    done
+    event "every listener shows a leaf of the new CA, $(issuers)"
+    for pod in "${PODS[@]}"; do
+        order "$pod" /v1/forget-old-trust '{"certificate": "node"}' >"$FOLDER/order.out" \
+            || die 1 "the sidecar of $pod takes no order: $(tail -n 1 "$FOLDER/order.out")"
+    done
+    event "the sidecars are told to forget the old CA"
+    until nobody_trusts "$FOLDER/old-ca.crt"; do
+        ((SECONDS < deadline)) || die 1 "some nodes still trust the old CA"
+        sleep 0.5
+    done
+    event "no node trusts the old CA"
+}
+
+# Under the lock that kraftlet takes, for the two files are one CA.
+swap_ca() {
+    local former="$FOLDER/former-ca"
+    mkdir -p "$former"
+    cp "$FOLDER/ca/ca.key" "$FOLDER/ca/ca.crt" "$former/"
+    flock "$FOLDER/ca" cp "$FOLDER/next/ca/ca.key" "$FOLDER/next/ca/ca.crt" "$FOLDER/ca/"
+    mv "$former/ca.key" "$former/ca.crt" "$FOLDER/next/ca/"
+}
+
+# Who issued the leaves that are served, each once.
+issuers() {
+    shake_hands
+    cut -f 5 "$OUTPUT" | sort -u | paste -s -d ' '
+}
+
+shake_hands() {
+    local addresses
+    mapfile -t addresses < <(all_addresses)
+    await "shaking hands with every listener" leaf "${addresses[@]}" 2>>"$FOLDER/handshakes.log"
+}
+
+# Whether no truststore of a node holds this certificate.
+nobody_trusts() {
+    local middle pod
+    middle="$(sed -n 3p "$1")"
+    for pod in "${PODS[@]}"; do
+        ! grep -q -F -e "$middle" "$FOLDER/pods/$pod/run/tls/node/truststore.pem" || return 1
+    done
+}
+
+# An independent handshake with every listener, of controllers too; dates in UTC can be compared as text.
+every_channel_is_fresh() {
+    local now
+    shake_hands
+    now="$(date -u +%Y-%m-%dT%H:%M:%SZ)"
+    expect "each listener shows a leaf that is younger than its two minutes" \
+        test -z "$(awk -F '\t' -v now="$now" '$4 <= now' "$OUTPUT")"
+}
+
+# Whether no node says that it or a peer was refused for a certificate.
+no_refusals() {
+    local pod found=0
+    for pod in "${PODS[@]}"; do
+        if grep -E 'certificate_(unknown|expired)|bad_certificate|unknown_ca|PKIX|CertificateExpired' "$FOLDER/$pod.log" \
+            | cut -c 1-300 | head -n 2 >&2 && [[ "${PIPESTATUS[0]}" == 0 ]]; then
+            found=1
+        fi
+    done
+    ((found == 0))
+}

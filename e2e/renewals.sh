@@ -1,0 +1,140 @@
+#!/usr/bin/env bash
+# Leaves of two minutes on a real cluster under load: renewed again and again, through the end of a leader, a restart
+# and a change of CA.
+set -euo pipefail
+# shellcheck source=lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source=install.sh
+. "$E2E_DIR/install.sh"
+# shellcheck source=nodes.sh
+. "$E2E_DIR/nodes.sh"
+# shellcheck source=sidecars.sh
+. "$E2E_DIR/sidecars.sh"
+# shellcheck source=load.sh
+. "$E2E_DIR/load.sh"
+# shellcheck source=changes.sh
+. "$E2E_DIR/changes.sh"
+
+usage() {
+    cat <<'TEXT'
+usage: e2e/renewals.sh [--kafka VERSION] [--mode MODE] [--quorum QUORUM] [--reload MODE] [--minutes N]
+
+Three nodes (or three controllers and three brokers) with leaves of two minutes, a sidecar beside each, and clients that
+count. When the first leaves have expired, the leader is stopped and started, another pod is restarted, and the nodes get
+a new CA. Ends with 1 where a request failed, a record was lost or came twice, nobody led for longer than an election
+takes, or a channel shows an old leaf.
+  --kafka VERSION   as for demo.sh (default 4.4.0)
+  --mode MODE       combined or dedicated (default combined)
+  --quorum QUORUM   static or dynamic (default static)
+  --reload MODE     engine (default); admin-api: Kafka's raft client keeps its first leaf, so the end of the leader has
+                    to be the end of the quorum. It is the test of this test.
+  --minutes N       how long to go on (default 4, and at least as long as all this takes)
+TEXT
+}
+
+KAFKA=4.4.0
+MODE=combined
+QUORUM=static
+RELOAD=engine
+MINUTES=4
+
+LIFETIME_S=120
+# Records each second: enough that no second is without some, and little enough for two clusters on two cores.
+RATE=60
+# An election takes a second or two; six JVMs on two busy cores, of which one is starting, take longer.
+LEADERLESS_AT_MOST_MS=15000
+# How long the quorum is watched after it has lost its leader for good.
+LOST_FOR_S=60
+
+FOLDER=
+PASSED=no
+
+read_arguments() {
+    while (($# > 0)); do
+        case "$1" in
+            --kafka) KAFKA="$(one_of "$1" "${2-}" "${KAFKA_VERSIONS[@]}")" ;;
+            --mode) MODE="$(one_of "$1" "${2-}" combined dedicated)" ;;
+            --quorum) QUORUM="$(one_of "$1" "${2-}" static dynamic)" ;;
+            --reload) RELOAD="$(one_of "$1" "${2-}" engine admin-api)" ;;
+            --minutes)
+                MINUTES="${2-}"
+                [[ "$MINUTES" =~ ^[1-9][0-9]{0,3}$ ]] || die 64 "--minutes is \"$MINUTES\"; want a number"
+                ;;
+            --help) usage && exit 0 ;;
+            *) die 64 "unknown argument \"$1\"; see e2e/renewals.sh --help" ;;
+        esac
+        shift 2
+    done
+}
+
+clean_up() {
+    local code=$?
+    trap - EXIT INT TERM
+    [[ -z "$LOAD_PID" ]] || kill -9 "$LOAD_PID" 2>/dev/null || true
+    kill_sidecars
+    stop_nodes
+    if [[ "$PASSED" == yes ]] || ((code > 128)); then
+        rm -rf "$FOLDER"
+    else
+        say "kept: $FOLDER"
+    fi
+    exit "$code"
+}
+
+main() {
+    read_arguments "$@"
+    install_missing
+    fetch_and_build "$KAFKA"
+    CLASS_PATH="$(java_class_path "$KAFKA" ClusterClient)"
+    CLASS_PATH="$(java_class_path "$KAFKA" LoadClient)"
+    FOLDER="$(mktemp -d "${TMPDIR:-/tmp}/kraftlet-renewals.XXXXXX")"
+    trap clean_up EXIT
+    trap 'exit 130' INT TERM
+    say "Kafka $KAFKA, $MODE nodes, $QUORUM quorum, reload by $RELOAD, in $FOLDER"
+    make_settings --lifetime "${LIFETIME_S}s" --reload "$RELOAD"
+    begin_load "$RATE"
+    FIRST_EXPIRED_AT=$(($(date +%s) + LIFETIME_S))
+    ENDS_AT=$(($(date +%s) + 60 * MINUTES))
+    if [[ "$RELOAD" == admin-api ]]; then
+        without_the_engine
+    else
+        with_the_engine
+    fi
+    PASSED=yes
+    say "done in $SECONDS s"
+}
+
+with_the_engine() {
+    wait_until "$FIRST_EXPIRED_AT" "the first leaves to expire"
+    while true; do
+        stop_and_start_leader
+        restart_pod "${BROKERS[1]}"
+        change_ca
+        (($(date +%s) + 60 < ENDS_AT)) || break
+        wait_until "$(($(date +%s) + 60))" "the next round"
+    done
+    wait_until "$ENDS_AT" "the end"
+    every_channel_is_fresh
+    local code=0
+    stop_load || code=$?
+    expect "the load saw no failure" test "$code" = 0
+    expect "nothing was interrupted but by the nodes that were stopped" \
+        test -z "$(load_events_outside interrupted "${WINDOWS[@]}" | tee /dev/stderr)"
+    expect "the quorum was never lost" test "$(load_sum longest_without_leader_ms)" -le "$LEADERLESS_AT_MOST_MS"
+    expect "the clients saw each broker renew" test "$(load_sum leaves_seen)" -ge "$((${#BROKERS[@]} * MINUTES / 2))"
+    expect "no node refused a peer" no_refusals
+}
+
+# What kraftlet's engine is for.
+without_the_engine() {
+    local lines
+    wait_until "$FIRST_EXPIRED_AT" "the first leaves to expire"
+    stop_leader
+    lines="$(load_lines)"
+    start_node "$STOPPED"
+    sleep "$LOST_FOR_S"
+    expect "nobody has led since, for $LOST_FOR_S s" not grep -q -F '	leader	' <(tail -n "+$((lines + 1))" "$FOLDER/load.tsv")
+    expect "the nodes refuse each other's leaves" not no_refusals
+}
+
+main "$@"

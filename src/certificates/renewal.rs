@@ -1,0 +1,571 @@
+//! The renewal of one certificate: a machine without clock, disk or network.
+//!
+//! ```text
+//!  Serving --due, source changed, asked--> Fetch -> Preflight -> AskPeers -> Install -> Reload -> Verify --> Serving
+//!     ^                                      ^                      |                      ^         |
+//!     +------------- waits a while <---------+---- failed ----------+--- not shown yet ----+---------+
+//!                                                                                 broken: RollBack, Reload, Verify
+//! ```
+//!
+//! - What comes after a failure depends on how far the turn had come. A leaf that is installed and not shown (Kafka is
+//!   down, or slow) is reloaded and verified again; it is not fetched again.
+//! - It is rolled back only when handshakes show it broken and the last leaf that worked is still valid. That leaf is
+//!   then not installed again until the source gives another, or a person asks.
+//! - Nothing has to survive a crash. A machine that starts verifies what is on the disk, and goes on from there.
+//! - Truststores move in turns of their own (install, reload, verify), whenever the plan of a CA change says so.
+//! - Each piece of work has a number. An answer to an older one is dropped, so nothing that comes late or twice counts.
+//! - Times are compared with the clock and never counted, and no wait is longer than it was when it began: a clock that
+//!   jumps makes a wait shorter or restarts it.
+
+use std::time::Duration;
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+
+use crate::certificates::backoff;
+use crate::certificates::chance::Chance;
+use crate::certificates::schedule::MAX_TURN;
+use crate::certificates::schedule::Schedule;
+use crate::certificates::turn::Action;
+use crate::certificates::turn::Answer;
+use crate::certificates::turn::Content;
+use crate::certificates::turn::Ending;
+use crate::certificates::turn::Event;
+use crate::certificates::turn::Gate;
+use crate::certificates::turn::Leaf;
+use crate::certificates::turn::Outcome;
+use crate::certificates::turn::Part;
+use crate::certificates::turn::Reason;
+use crate::certificates::turn::Seen;
+use crate::certificates::turn::Turn;
+use crate::certificates::turn::Work;
+
+const SOURCE_HAS_NOT_RENEWED: &str = "SourceHasNotRenewed";
+
+/// A CA change waits for the slowest node, and its peers should go on soon after that one.
+const PEERS_AGAIN: Duration = Duration::from_secs(5);
+
+/// With nothing to wait for. The driver looks at the source more often than that.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
+/// What does not change while a machine lives.
+#[derive(Debug, Clone, Copy)]
+pub struct Policy {
+    /// When leaves are due.
+    pub schedule: Schedule,
+    /// Of the node's name; for waits.
+    pub chance: Chance,
+    /// What the source can do.
+    pub source: Issues,
+    /// Whether there is a way back.
+    pub rollback: Rollback,
+}
+
+/// Whether a source makes a new leaf when it is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Issues {
+    /// It does.
+    OnRequest,
+    /// Somebody else renews, and the files change then (`mounted`).
+    ByItself,
+}
+
+/// Whether the last good keystore can be put back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rollback {
+    /// It is kept beside the installed one.
+    Possible,
+    /// The files are not ours to write.
+    Impossible,
+}
+
+/// Where a renewal stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    installed: Option<Leaf>,
+    /// The last leaf that every channel has shown.
+    good: Option<Leaf>,
+    /// A leaf that was seen broken, and how.
+    refused: Option<(Leaf, Reason)>,
+    open: Open,
+    running: Option<Running>,
+    /// When to go on with what is open, or to fetch again.
+    retry_at: Option<SystemTime>,
+    /// When a change of the source is taken.
+    turn_at: Option<SystemTime>,
+    /// When the truststore is to be written.
+    trust_at: Option<SystemTime>,
+    /// A truststore that was seen broken and has been put back.
+    trust_broke: Option<Reason>,
+    order: Order,
+    /// In a row.
+    failures: u32,
+    began_at: Option<SystemTime>,
+    last: Option<Outcome>,
+    turn: Turn,
+}
+
+/// What is unfinished about the leaf.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Open {
+    Nothing,
+    /// In the driver's hands.
+    Fetched(Leaf, Content),
+    /// On the disk, not shown yet.
+    Installed(Content),
+    /// On the disk and to be rolled back for this reason.
+    Broken(Reason),
+    /// The last good one is back for this reason, and not shown yet.
+    RolledBack(Reason),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Running {
+    work: Work,
+    until: SystemTime,
+}
+
+/// A person's order to renew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    None,
+    /// Not begun.
+    Given,
+    /// The present turn obeys it: it takes what the source gives, be it the same as before.
+    Obeyed,
+}
+
+impl State {
+    /// At the start of the agent: the leaf that is installed, if there is one, and the last one that is known to have
+    /// worked, if it is still there. The first thing to do is to verify.
+    pub fn new(installed: Option<Leaf>, good: Option<Leaf>) -> Self {
+        let open = if installed.is_some() { Open::Installed(Content::AsInstalled) } else { Open::Nothing };
+        Self {
+            installed,
+            good,
+            refused: None,
+            open,
+            running: None,
+            retry_at: None,
+            turn_at: None,
+            trust_at: None,
+            trust_broke: None,
+            order: Order::None,
+            failures: 0,
+            began_at: None,
+            last: None,
+            turn: Turn::default(),
+        }
+    }
+
+    /// The leaf on the disk.
+    pub fn installed(&self) -> Option<Leaf> {
+        self.installed
+    }
+
+    /// The last leaf that every channel was seen to show.
+    pub fn good(&self) -> Option<Leaf> {
+        self.good
+    }
+
+    /// How the last turn ended, or what the present one waits for.
+    pub fn last(&self) -> Option<&Outcome> {
+        self.last.as_ref()
+    }
+
+    /// Failures in a row.
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// The work under way and its number; work with any other number is to be let go of.
+    pub fn running(&self) -> Option<(Turn, Work)> {
+        self.running.map(|running| (self.turn, running.work))
+    }
+
+    /// Whether every channel shows the installed leaf.
+    pub fn is_serving(&self) -> bool {
+        self.open == Open::Nothing && self.installed.is_some()
+    }
+
+    /// Whether a person's order has not been begun: what ends before it is, is no answer to it.
+    pub fn is_ordered(&self) -> bool {
+        self.order == Order::Given
+    }
+
+    /// What is going on, in a word for status.
+    pub fn word(&self) -> &'static str {
+        match self.running {
+            Some(running) => running.work.word(),
+            None if self.is_serving() && self.retry_at.is_none() => "Serving",
+            None => "Waiting",
+        }
+    }
+
+    /// When the next renewal begins, or the present one goes on, as far as that is known.
+    pub fn next_at(&self, policy: &Policy) -> Option<SystemTime> {
+        let due_at = self.installed.map(|leaf| policy.schedule.due_at(leaf.validity));
+        self.retry_at.or_else(|| self.turn_at.into_iter().chain(due_at).min())
+    }
+
+    fn take(&mut self, policy: &Policy, event: Event, now: SystemTime) -> Action {
+        match event {
+            Event::Tick => {}
+            Event::SourceChanged => self.source_changed(policy, now),
+            Event::Asked => self.order = Order::Given,
+            Event::TrustDue => {
+                self.trust_at.get_or_insert(now);
+            }
+            Event::Done(turn, answer) => {
+                if let Some(Running { work, .. }) = self.running.filter(|_| turn == self.turn) {
+                    self.running = None;
+                    if let Some(next) = self.answered(policy, work, answer, now) {
+                        return self.run(next, now);
+                    }
+                }
+            }
+        }
+        self.go_on(policy, now)
+    }
+
+    fn source_changed(&mut self, policy: &Policy, now: SystemTime) {
+        let turn_at = self.installed.map_or(now, |leaf| policy.schedule.turn_at(leaf.validity, now));
+        self.turn_at.get_or_insert(turn_at);
+        // A wait for the old content is over.
+        if self.open == Open::Nothing {
+            self.retry_at = None;
+        }
+    }
+
+    /// The work that follows, if it follows at once.
+    fn answered(&mut self, policy: &Policy, work: Work, answer: Answer, now: SystemTime) -> Option<Work> {
+        match (work, answer) {
+            (Work::Fetch, Answer::Fetched { leaf, content }) => self.fetched(policy, leaf, content, now),
+            (Work::Preflight, Answer::Passed) => Some(Work::AskPeers),
+            (Work::AskPeers, Answer::Gate(Gate::Open)) => Some(Work::Install(Part::Leaf)),
+            (Work::AskPeers, Answer::Gate(Gate::TrustFirst)) => Some(Work::Install(Part::Trust)),
+            (Work::AskPeers, Answer::Gate(Gate::Closed(reason))) => {
+                self.end(Ending::Waits(reason), now);
+                self.retry_at = now.checked_add(PEERS_AGAIN);
+                None
+            }
+            (Work::Install(part), Answer::Installed) => {
+                if let (Part::Leaf, Open::Fetched(leaf, content)) = (part, &self.open) {
+                    self.installed = Some(*leaf);
+                    self.open = Open::Installed(*content);
+                }
+                Some(Work::Reload(part))
+            }
+            (Work::Reload(part), Answer::Reloaded) => Some(Work::Verify(part)),
+            (Work::Verify(Part::Leaf), Answer::Verified) => self.leaf_verified(policy, now),
+            (Work::Verify(Part::Trust), Answer::Verified) => self.trust_verified(policy, now),
+            (Work::Verify(part), Answer::NotVerified { reason, seen }) => {
+                if seen == Seen::Broken && self.may_roll_back(policy, part, now) {
+                    match part {
+                        Part::Leaf => self.open = Open::Broken(reason),
+                        Part::Trust => self.trust_broke = Some(reason),
+                    }
+                    return Some(Work::RollBack(part));
+                }
+                self.failed(policy, work, reason, now)
+            }
+            (Work::RollBack(part), Answer::RolledBack) => {
+                if let (Part::Leaf, Open::Broken(reason)) = (part, &self.open) {
+                    self.refused = self.installed.map(|leaf| (leaf, reason.clone()));
+                    self.open = Open::RolledBack(reason.clone());
+                    self.installed = self.good;
+                }
+                Some(Work::Reload(part))
+            }
+            (work, Answer::Failed(reason)) => self.failed(policy, work, reason, now),
+            (
+                work,
+                Answer::Fetched { .. }
+                | Answer::Passed
+                | Answer::Gate(_)
+                | Answer::Installed
+                | Answer::Reloaded
+                | Answer::Verified
+                | Answer::NotVerified { .. }
+                | Answer::RolledBack,
+            ) => {
+                let sentence = format!("an answer that is none to {work:?}");
+                self.failed(policy, work, Reason::new("AnswerOutOfTurn", sentence), now)
+            }
+        }
+    }
+
+    fn fetched(&mut self, policy: &Policy, leaf: Leaf, content: Content, now: SystemTime) -> Option<Work> {
+        let obeyed = self.order == Order::Obeyed;
+        let has_other = self.good.is_some_and(|good| good != leaf && good.validity.holds(now));
+        if let Some((refused, reason)) = &self.refused
+            && *refused == leaf
+            && has_other
+            && !obeyed
+        {
+            let reason = reason.clone();
+            self.open = Open::Nothing;
+            return self.failed(policy, Work::Fetch, reason, now);
+        }
+        if content == Content::New || obeyed {
+            self.open = Open::Fetched(leaf, content);
+            return Some(Work::Preflight);
+        }
+        match &self.open {
+            Open::Installed(_) | Open::RolledBack(_) | Open::Broken(_) => Some(self.open_work()),
+            Open::Nothing | Open::Fetched(..) => {
+                self.open = Open::Nothing;
+                match policy.source {
+                    Issues::OnRequest if self.is_due(policy, now) => {
+                        self.failed(policy, Work::Fetch, source_has_not_renewed(leaf), now)
+                    }
+                    Issues::OnRequest | Issues::ByItself => {
+                        self.succeeded();
+                        None
+                    }
+                }
+            }
+        }
+    }
+
+    fn leaf_verified(&mut self, policy: &Policy, now: SystemTime) -> Option<Work> {
+        self.good = self.installed;
+        match std::mem::replace(&mut self.open, Open::Nothing) {
+            // The turn has failed, and ended well.
+            Open::RolledBack(reason) | Open::Broken(reason) => {
+                self.obeyed();
+                return self.failed(policy, Work::Fetch, reason, now);
+            }
+            Open::Installed(Content::New) => {
+                self.refused = None;
+                self.end(Ending::Renewed, now);
+                // Of a CA near its end, say: renewing in a loop would not make the leaf live longer.
+                if self.is_due(policy, now) && policy.source == Issues::OnRequest {
+                    let reason = Reason::new("LeafDueAtBirth", "the source gave a leaf that is due already");
+                    return self.failed(policy, Work::Fetch, reason, now);
+                }
+            }
+            Open::Installed(Content::AsInstalled) | Open::Fetched(..) | Open::Nothing => {
+                self.end(Ending::Verified, now);
+            }
+        }
+        self.obeyed();
+        self.succeeded();
+        None
+    }
+
+    fn trust_verified(&mut self, policy: &Policy, now: SystemTime) -> Option<Work> {
+        match self.trust_broke.take() {
+            Some(reason) => self.failed(policy, Work::Verify(Part::Trust), reason, now),
+            // Peers may be asked at once.
+            None => {
+                if matches!(self.open, Open::Fetched(..)) {
+                    self.retry_at = None;
+                }
+                None
+            }
+        }
+    }
+
+    fn may_roll_back(&self, policy: &Policy, part: Part, now: SystemTime) -> bool {
+        let way_back = match part {
+            Part::Leaf => {
+                matches!(self.open, Open::Installed(_))
+                    && self.good.is_some_and(|good| Some(good) != self.installed && good.validity.holds(now))
+            }
+            Part::Trust => self.trust_broke.is_none(),
+        };
+        way_back && policy.rollback == Rollback::Possible
+    }
+
+    /// Waits before the turn goes on; what is open says with what.
+    fn failed(&mut self, policy: &Policy, work: Work, reason: Reason, now: SystemTime) -> Option<Work> {
+        self.failures = self.failures.saturating_add(1);
+        let left = self.installed.map_or(Duration::ZERO, |leaf| leaf.validity.left(now));
+        let again_at = now.checked_add(backoff::wait(policy.chance, self.failures, left));
+        match work {
+            Work::Install(Part::Trust)
+            | Work::Reload(Part::Trust)
+            | Work::Verify(Part::Trust)
+            | Work::RollBack(Part::Trust) => {
+                self.trust_at = again_at;
+                if self.open != Open::Nothing {
+                    self.retry_at = again_at;
+                }
+            }
+            Work::Preflight => {
+                self.open = Open::Nothing;
+                self.retry_at = again_at;
+            }
+            Work::Fetch
+            | Work::AskPeers
+            | Work::Install(Part::Leaf)
+            | Work::Reload(Part::Leaf)
+            | Work::Verify(Part::Leaf)
+            | Work::RollBack(Part::Leaf) => self.retry_at = again_at,
+        }
+        self.end(Ending::Failed(reason), now);
+        None
+    }
+
+    fn succeeded(&mut self) {
+        self.failures = 0;
+        self.retry_at = None;
+        self.began_at = None;
+    }
+
+    fn obeyed(&mut self) {
+        if self.order == Order::Obeyed {
+            self.order = Order::None;
+        }
+    }
+
+    fn end(&mut self, ending: Ending, now: SystemTime) {
+        let took = self.began_at.and_then(|began_at| now.duration_since(began_at).ok()).unwrap_or_default();
+        self.last = Some(Outcome { ending, at: now, took });
+    }
+
+    /// With nothing else to do at once: goes on with what is open, begins what is due, or waits.
+    fn go_on(&mut self, policy: &Policy, now: SystemTime) -> Action {
+        if let Some(running) = &mut self.running {
+            // After a jump back of the clock no wait is longer than it was at first.
+            running.until = not_beyond(running.until, now, running.work.within());
+            let Running { work, until } = *running;
+            if now < until {
+                return Action::Wait { until };
+            }
+            self.running = None;
+            let sentence = format!("no answer within {} s", work.within().as_secs());
+            let _none = self.failed(policy, work, Reason::new(work.timed_out(), sentence), now);
+        }
+        self.retry_at = self.retry_at.map(|at| not_beyond(at, now, backoff::LONGEST));
+        self.trust_at = self.trust_at.map(|at| not_beyond(at, now, backoff::LONGEST));
+        self.turn_at = self.turn_at.map(|at| not_beyond(at, now, MAX_TURN));
+        let is_broken = matches!(self.open, Open::Broken(_));
+        let reached = |at: Option<SystemTime>| at.is_some_and(|at| at <= now);
+        if reached(self.trust_at) && !is_broken {
+            return self.run(Work::Install(Part::Trust), now);
+        }
+        if (self.order == Order::Given || reached(self.turn_at)) && !is_broken {
+            return self.run(Work::Fetch, now);
+        }
+        match (self.retry_at, &self.open) {
+            (Some(at), _) if now < at => self.wait(policy, now),
+            (None, Open::Nothing) => {
+                if self.installed.is_none() {
+                    return self.run(Work::Fetch, now);
+                }
+                if !self.is_due(policy, now) {
+                    return self.wait(policy, now);
+                }
+                match policy.source {
+                    Issues::OnRequest => self.run(Work::Fetch, now),
+                    Issues::ByItself => {
+                        self.wait_for_source(now);
+                        self.wait(policy, now)
+                    }
+                }
+            }
+            (Some(_), Open::Nothing) => self.run(Work::Fetch, now),
+            (
+                Some(_) | None,
+                Open::Fetched(..) | Open::Installed(_) | Open::Broken(_) | Open::RolledBack(_),
+            ) => {
+                let work = if self.is_time_to_fetch(policy, now) { Work::Fetch } else { self.open_work() };
+                self.run(work, now)
+            }
+        }
+    }
+
+    /// What goes on with what is open.
+    fn open_work(&self) -> Work {
+        match self.open {
+            Open::Nothing => Work::Fetch,
+            Open::Fetched(..) => Work::AskPeers,
+            Open::Installed(_) | Open::RolledBack(_) => Work::Reload(Part::Leaf),
+            Open::Broken(_) => Work::RollBack(Part::Leaf),
+        }
+    }
+
+    /// Whether a turn that does not end should fetch again, because its leaf is due before it was shown: each second
+    /// attempt, for the one that is there may still come to be served.
+    fn is_time_to_fetch(&self, policy: &Policy, now: SystemTime) -> bool {
+        let leaf = match self.open {
+            Open::Fetched(leaf, _) => Some(leaf),
+            Open::Installed(_) | Open::RolledBack(_) => self.installed,
+            Open::Nothing | Open::Broken(_) => None,
+        };
+        policy.source == Issues::OnRequest
+            && self.failures % 2 == 1
+            && leaf.is_some_and(|leaf| is_due(policy, leaf, now))
+    }
+
+    fn is_due(&self, policy: &Policy, now: SystemTime) -> bool {
+        self.installed.is_none_or(|leaf| is_due(policy, leaf, now))
+    }
+
+    /// Says once that the leaf is due and its source has nothing new, unless there is worse to say.
+    fn wait_for_source(&mut self, now: SystemTime) {
+        let said = self.last.as_ref().is_some_and(|last| last.ending.reason() == SOURCE_HAS_NOT_RENEWED);
+        if let Some(leaf) = self.installed.filter(|_| !said && self.failures == 0) {
+            self.end(Ending::Waits(source_has_not_renewed(leaf)), now);
+        }
+    }
+
+    fn wait(&self, policy: &Policy, now: SystemTime) -> Action {
+        let due_at = self.installed.map(|leaf| policy.schedule.due_at(leaf.validity)).filter(|at| now < *at);
+        let times = [self.retry_at, self.turn_at, self.trust_at, due_at.filter(|_| self.retry_at.is_none())];
+        let until = times.into_iter().flatten().min().or_else(|| now.checked_add(LOOK_AGAIN)).unwrap_or(now);
+        Action::Wait { until }
+    }
+
+    fn run(&mut self, work: Work, now: SystemTime) -> Action {
+        match work {
+            Work::Fetch => {
+                self.turn_at = None;
+                self.retry_at = None;
+                if self.order == Order::Given {
+                    self.order = Order::Obeyed;
+                }
+                self.began_at.get_or_insert(now);
+            }
+            Work::Install(Part::Trust) => self.trust_at = None,
+            Work::Preflight
+            | Work::AskPeers
+            | Work::Install(Part::Leaf)
+            | Work::Reload(_)
+            | Work::Verify(_)
+            | Work::RollBack(_) => {}
+        }
+        let within = work.within();
+        self.turn = Turn(self.turn.0.wrapping_add(1));
+        self.running = Some(Running { work, until: now.checked_add(within).unwrap_or(now) });
+        Action::Run { turn: self.turn, work, within }
+    }
+}
+
+/// Takes an event at `now` and says what is to be done.
+///
+/// The driver begins with [`Event::Tick`].
+pub fn step(policy: &Policy, mut state: State, event: Event, now: SystemTime) -> (State, Action) {
+    let action = state.take(policy, event, now);
+    (state, action)
+}
+
+/// Due by its schedule, or of no use to anybody now: expired, or from a time when the clock was ahead.
+fn is_due(policy: &Policy, leaf: Leaf, now: SystemTime) -> bool {
+    policy.schedule.due_at(leaf.validity) <= now || !leaf.validity.holds(now)
+}
+
+fn not_beyond(at: SystemTime, now: SystemTime, longest: Duration) -> SystemTime {
+    now.checked_add(longest).map_or(at, |limit| at.min(limit))
+}
+
+fn source_has_not_renewed(leaf: Leaf) -> Reason {
+    let not_after = leaf.validity.not_after;
+    let not_after =
+        Timestamp::try_from(not_after).map_or_else(|_| format!("{not_after:?}"), |at| at.to_string());
+    let leaf = leaf.fingerprint.short();
+    let sentence = format!("leaf {leaf} is due and the source has no newer one; it expires at {not_after}");
+    Reason::new(SOURCE_HAS_NOT_RENEWED, sentence)
+}
