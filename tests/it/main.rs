@@ -5,7 +5,11 @@
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
+mod loopback;
+#[cfg(test)]
 mod ask;
+#[cfg(test)]
+mod reload;
 #[cfg(test)]
 mod program;
 #[cfg(test)]
