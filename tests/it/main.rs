@@ -13,4 +13,6 @@ mod certificates;
 #[cfg(test)]
 mod storage;
 #[cfg(test)]
+mod health;
+#[cfg(test)]
 mod readme;
