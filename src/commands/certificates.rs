@@ -146,10 +146,7 @@ impl Order {
             let bytes = cluster_io::read(&self.folder.join(name(store))).ok();
             bytes.map(|mut bytes| Content::new(std::mem::take(&mut *bytes)))
         };
-        Installed {
-            keystore: read(install::Store::Keystore),
-            truststore: read(install::Store::Truststore),
-        }
+        Installed { keystore: read(install::Store::Keystore), truststore: read(install::Store::Truststore) }
     }
 
     /// What the source gives now; nothing is checked and nothing written.

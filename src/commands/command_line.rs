@@ -28,6 +28,8 @@ use crate::commands::new_cluster;
 use crate::commands::new_cluster::NewCluster;
 use crate::commands::renew;
 use crate::commands::renew::Renew;
+use crate::commands::sidecar;
+use crate::commands::sidecar::Sidecar;
 use crate::commands::status;
 use crate::commands::status::Status;
 use crate::kafka::io as kafka_io;
@@ -44,6 +46,8 @@ struct CommandLine {
 enum Command {
     /// Write server.properties, format the disks and install the certificate of this pod
     Init(Init),
+    /// Keep this pod's certificates alive while Kafka runs, and say how things are
+    Sidecar(Sidecar),
     /// Print what init would do, each line with its origin; writes nothing
     Explain(Explain),
     /// Show the leaf in use on every TLS channel, the next renewal, how the last one ended, and what is wrong
@@ -125,6 +129,10 @@ fn keep_to_ourselves() -> nix::Result<()> {
 fn run(command: &Command) -> Result<(String, Option<Failure>), Failure> {
     let text = match command {
         Command::Init(args) => init::run(args)?.join("\n") + "\n",
+        Command::Sidecar(args) => {
+            sidecar::run(args)?;
+            String::new()
+        }
         Command::Explain(args) => return explain::run(args),
         Command::Status(args) => return status::run(args),
         Command::Renew(args) => renew::run(args).map(|()| String::new())?,

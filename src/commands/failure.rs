@@ -62,6 +62,16 @@ impl Failure {
         self
     }
 
+    /// The word of the first message.
+    pub fn reason(&self) -> &'static str {
+        self.messages.first().map_or("Failed", |(_, reason)| reason)
+    }
+
+    /// All messages in one line.
+    pub fn sentence(&self) -> String {
+        self.messages.iter().map(|(message, _)| message.as_str()).collect::<Vec<_>>().join("; ")
+    }
+
     /// The exit code.
     pub fn exit(&self) -> Exit {
         self.exit

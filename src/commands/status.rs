@@ -264,7 +264,7 @@ fn section(text: &mut String, section: &str) {
 fn style_of(standing: Standing) -> Style {
     match standing {
         Standing::Served | Standing::Loaded => GREEN,
-        Standing::InUseUntilReconnect => Style::new(),
+        Standing::InUseUntilReconnect | Standing::InUseUntilRestart => Style::new(),
         Standing::Unknown => YELLOW,
     }
 }

@@ -214,6 +214,8 @@ pub enum Standing {
     Loaded,
     /// Open connections still use it; the next one will not.
     InUseUntilReconnect,
+    /// Kafka was started with it, and only a restart changes it.
+    InUseUntilRestart,
     /// Nobody has seen it.
     Unknown,
 }
@@ -309,7 +311,7 @@ macro_rules! words {
 words!(Mode: Managed = "managed", Attached = "attached");
 words!(State: Serving = "Serving", Fetching = "Fetching", Installing = "Installing", Reloading = "Reloading",
     Verifying = "Verifying", Waiting = "Waiting", RollingBack = "RollingBack");
-words!(Standing: Served = "served", Loaded = "loaded", InUseUntilReconnect = "inUseUntilReconnect", Unknown = "unknown");
+words!(Standing: Served = "served", Loaded = "loaded", InUseUntilReconnect = "inUseUntilReconnect", InUseUntilRestart = "inUseUntilRestart", Unknown = "unknown");
 words!(OrderState: Running = "Running", Done = "Done", Failed = "Failed", Refused = "Refused");
 
 impl Snapshot {

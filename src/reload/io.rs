@@ -114,11 +114,20 @@ async fn observe(endpoint: &Endpoint, deadline: Instant) -> Observation {
     }
 }
 
+/// What was seen of one listener of a peer.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// What it makes of our leaf.
+    pub trust: Trust,
+    /// What it presented itself.
+    pub presented: Presented,
+}
+
 /// Shows a peer the leaf of `endpoint`, which need not be installed, and learns whether the peer takes it.
-pub async fn probe(endpoint: &Endpoint, deadline: Instant) -> Trust {
+pub async fn probe(endpoint: &Endpoint, deadline: Instant) -> Seen {
     match greet(endpoint, deadline).await {
-        Ok(presented) => Trust::answered(&presented),
-        Err((error, presented)) => Trust::failed(&error, &presented, said(&error)),
+        Ok(presented) => Seen { trust: Trust::answered(&presented), presented },
+        Err((error, presented)) => Seen { trust: Trust::failed(&error, &presented, said(&error)), presented },
     }
 }
 

@@ -12,6 +12,7 @@ pub mod channel;
 pub mod start_note;
 pub mod observed;
 pub mod coverage;
+pub mod engine;
 pub mod network_threads;
 pub mod verify;
 pub mod probe;

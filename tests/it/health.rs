@@ -431,7 +431,7 @@ fn status_ends_with_0_where_all_is_well() {
         "demo-0: healthy, node 0, broker,controller, managed, agent 0.1.0\n\nNODE    CERTIFICATE  STATE    LEAF      NEXT RENEWAL",
         "demo-0  node         Serving  9f91161f  2027-01-15T08:01:20Z  Renewed ",
         "listener CLIENT  9f91161f",
-        "inUseUntilReconnect, restart needed by 2027-01-15T08:01:50Z\n",
+        "inUseUntilRestart, restart needed by 2027-01-15T08:01:50Z\n",
         "demo-0  replica fetcher  -         -                     -     unknown\n",
     ] {
         assert!(said.contains(want), "want {want:?} in\n{said}");

@@ -24,6 +24,7 @@ use crate::commands::sidecar::hands::Hands;
 use crate::commands::sidecar::hands::with_anchors;
 use crate::commands::sidecar::peers;
 use crate::commands::sidecar::show;
+use crate::commands::sidecar::verify::no_keystore;
 use crate::health::text::Text;
 use crate::health::text::Word;
 use crate::pki::certificate::Certificate;
@@ -81,7 +82,7 @@ impl Hands {
 
     /// The installed key and chain, with the truststore as it should become.
     pub(crate) fn planned_trust(&self) -> Result<Bundle, Reason> {
-        let installed = self.installed()?.ok_or_else(|| Reason::new("KeystoreMissing", "there is no keystore that can be read"))?;
+        let installed = self.installed()?.ok_or_else(no_keystore)?;
         let planned = self.planned.borrow();
         if planned.is_empty() {
             return Err(Reason::new("NothingPlanned", "no other truststore is wanted"));
@@ -112,16 +113,29 @@ impl Hands {
         }
         let wanted: Anchors = match &planned {
             Move::InstallTrust(all) => all.clone(),
-            Move::DropOld(old) => installed.anchors().iter().map(Certificate::fingerprint).filter(|one| !old.contains(one)).collect(),
+            Move::DropOld(old) => installed
+                .anchors()
+                .iter()
+                .map(Certificate::fingerprint)
+                .filter(|one| !old.contains(one))
+                .collect(),
             Move::Settled | Move::FetchLeaf | Move::MoveLeaf | Move::Wait(_) => Anchors::new(),
         };
         let certificates = known.anchors().iter().filter(|one| wanted.contains(&one.fingerprint())).cloned();
         self.planned.replace(certificates.collect());
-        self.show_trust(&planned, now);
+        // A renewal of every day is no change of CA.
+        let shown = if is_everyday && planned == Move::MoveLeaf { &Move::Settled } else { &planned };
+        self.show_trust(shown, now);
         Ok(planned)
     }
 
-    fn situation(&self, installed: &Bundle, source: &[Certificate], known: &Bundle, now: SystemTime) -> Situation {
+    fn situation(
+        &self,
+        installed: &Bundle,
+        source: &[Certificate],
+        known: &Bundle,
+        now: SystemTime,
+    ) -> Situation {
         let issuers = |bundle: &Bundle| {
             let at = now.max(bundle.leaf().not_before()).min(bundle.leaf().not_after());
             trust::issuers(bundle.leaf(), bundle.intermediates(), known.anchors(), at)
@@ -129,12 +143,20 @@ impl Hands {
         let is_valid = installed.leaf().validity().holds(now);
         Situation {
             reload: self.context.inputs.cluster.settings.reload,
-            installed: installed.anchors().iter().map(|one| (one.fingerprint(), one.not_after())).collect::<BTreeMap<_, _>>(),
+            installed: installed
+                .anchors()
+                .iter()
+                .map(|one| (one.fingerprint(), one.not_after()))
+                .collect::<BTreeMap<_, _>>(),
             source: source.iter().map(Certificate::fingerprint).collect(),
             leaf: is_valid.then(|| issuers(installed)),
             next: self.fetched.borrow().as_ref().map(issuers),
             peers: Vec::new(),
-            clients: if self.context.clients_are_checked(&self.folder()) { Clients::Unseen } else { Clients::None },
+            clients: if self.context.clients_are_checked(&self.folder()) {
+                Clients::Unseen
+            } else {
+                Clients::None
+            },
             orders: Orders { without: BTreeSet::new(), forget: self.forgotten(source, installed) },
         }
     }
@@ -172,8 +194,18 @@ impl Hands {
         });
         let wait = match planned {
             Move::Wait(wait) => Some(wait),
-            Move::Settled | Move::InstallTrust(_) | Move::FetchLeaf | Move::MoveLeaf | Move::DropOld(_) => None,
+            Move::Settled | Move::InstallTrust(_) | Move::FetchLeaf | Move::MoveLeaf | Move::DropOld(_) => {
+                None
+            }
         };
-        show::trust(&self.context.board, &self.certificate.name, stage, is_new, wait, waited.unwrap_or_default(), now);
+        show::trust(
+            &self.context.board,
+            &self.certificate.name,
+            stage,
+            is_new,
+            wait,
+            waited.unwrap_or_default(),
+            now,
+        );
     }
 }

@@ -22,7 +22,8 @@ use crate::pki::chain as pki_chain;
 use crate::pki::handshake::TlsClient;
 use crate::pki::io as pki_io;
 use crate::reload::channel::Way;
-use crate::reload::engine_report::EngineState;
+use crate::reload::engine::io as engine_io;
+use crate::reload::engine::report::EngineState;
 use crate::reload::io as reload_io;
 use crate::reload::io::Check;
 use crate::reload::listener::NodeListener;
@@ -32,7 +33,6 @@ use crate::reload::trigger;
 use crate::reload::trigger::Route;
 use crate::reload::verify::Meaning;
 use crate::reload::verify::Ours;
-use crate::reload::verify::Report;
 use crate::reload::verify::Wanted;
 
 /// Kafka's own reload takes about a second, on a busy machine some; then the machine tries again by itself.
@@ -50,7 +50,7 @@ impl Hands {
         if self.context.inputs.cluster.settings.reload == Reload::Engine {
             return Ok(Answer::Reloaded);
         }
-        let bundle = self.agents_own()?;
+        let bundle = self.installed()?.ok_or_else(no_keystore)?;
         let client = tls_client(&bundle)?;
         let deadline = Instant::now() + RELOAD_WITHIN;
         let context = &self.context;
@@ -58,13 +58,17 @@ impl Hands {
         let told = match trigger::route(context.channels.roles.is_broker()) {
             Route::Itself => {
                 let own = context.channels.listeners.iter().find(|one| one.serves != Serves::Controllers);
-                let own = own.ok_or_else(|| Reason::new("NoListenerToAsk", "the node has no listener for brokers or clients"))?;
+                let own = own.ok_or_else(|| {
+                    Reason::new("NoListenerToAsk", "the node has no listener for brokers or clients")
+                })?;
                 let endpoint = context.endpoint(own, &client);
                 reload_io::reload_itself(&endpoint, node_id, &trigger::key(own.name.as_str()), deadline).await
             }
             Route::ActiveController => {
-                let controllers = context.controllers(&client).map_err(|failure| crate::commands::sidecar::hands::reason(&failure))?;
-                let key = trigger::key(&context.controller_listener_name());
+                let controllers = context.controllers(&client)?;
+                let listener =
+                    context.channels.listeners.iter().find(|one| one.serves == Serves::Controllers);
+                let key = trigger::key(listener.map(|one| one.name.as_str()).unwrap_or_default());
                 let release = Some(context.inputs.cluster.kafka_version);
                 reload_io::reload_controller(&controllers, node_id, &key, release, deadline).await
             }
@@ -74,11 +78,11 @@ impl Hands {
 
     /// Looks until every listener serves what is installed and every engine has loaded it, or time is up.
     pub(crate) async fn verify(&self, part: Part) -> Result<Answer, Reason> {
-        let bundle = self.installed()?.ok_or_else(|| Reason::new("KeystoreMissing", "there is no keystore that can be read"))?;
+        let bundle = self.installed()?.ok_or_else(no_keystore)?;
         let checks = self.checks(&bundle)?;
         let deadline = Instant::now() + VERIFY_WITHIN;
         let reports = reload_io::verify(&checks, deadline).await;
-        self.context.seen(&reports);
+        self.context.has_seen(reports.clone());
         let broken = reports.iter().find(|report| report.verdict.meaning() == Meaning::NewLeafBroken);
         let missing = reports.iter().find(|report| report.verdict.meaning() != Meaning::Verified);
         if let Some(report) = broken.or(missing) {
@@ -127,7 +131,7 @@ impl Hands {
         let leaf = bundle.leaf().fingerprint();
         let trust = Material::of_trust(bundle.anchors()).map(|trust| trust.fingerprint);
         loop {
-            let states = match reload_io::engine_report(&self.context.engine_report_path()) {
+            let states = match engine_io::read(&self.context.engine_report_path()) {
                 Ok(report) => report.map(|report| report.states).unwrap_or_default(),
                 Err(error) => return Some(Reason::new(error.reason(), chain(&error))),
             };
@@ -140,8 +144,17 @@ impl Hands {
     }
 }
 
+pub(crate) fn no_keystore() -> Reason {
+    Reason::new("KeystoreMissing", "there is no keystore that can be read")
+}
+
 /// The first engine that has not loaded this leaf and this trust.
-fn not_loaded(states: &[EngineState], prefixes: &[String], leaf: Fingerprint, trust: Option<Fingerprint>) -> Option<Reason> {
+fn not_loaded(
+    states: &[EngineState],
+    prefixes: &[String],
+    leaf: Fingerprint,
+    trust: Option<Fingerprint>,
+) -> Option<Reason> {
     let of_prefix = |prefix: &String| states.iter().find(|state| state.listener == *prefix).is_none();
     if let Some(prefix) = prefixes.iter().find(|prefix| of_prefix(prefix)) {
         let sentence = format!("the engine has not reported for listener {}", prefix.to_uppercase());
@@ -152,8 +165,14 @@ fn not_loaded(states: &[EngineState], prefixes: &[String], leaf: Fingerprint, tr
     let state = behind.next()?;
     let listener = state.listener.to_uppercase();
     Some(match &state.error {
-        Some(error) => Reason::new("EngineRefused", format!("the engine of listener {listener} keeps what it has: {error}")),
-        None => Reason::new("EngineNotLoaded", format!("the engine of listener {listener} has not loaded leaf {} yet", leaf.short())),
+        Some(error) => Reason::new(
+            "EngineRefused",
+            format!("the engine of listener {listener} keeps what it has: {error}"),
+        ),
+        None => Reason::new(
+            "EngineNotLoaded",
+            format!("the engine of listener {listener} has not loaded leaf {} yet", leaf.short()),
+        ),
     })
 }
 
@@ -164,12 +183,17 @@ fn not_loaded(states: &[EngineState], prefixes: &[String], leaf: Fingerprint, tr
 pub(crate) fn tls_client(bundle: &Bundle) -> Result<TlsClient, Reason> {
     let mut anchors = bundle.anchors().to_vec();
     anchors.extend(bundle.intermediates().last().cloned());
-    pki_io::tls_client(bundle.key(), bundle.chain(), &anchors).map_err(|error| Reason::new(error.reason(), chain(&error)))
+    pki_io::tls_client(bundle.key(), bundle.chain(), &anchors)
+        .map_err(|error| Reason::new(error.reason(), chain(&error)))
 }
 
 fn ours(bundle: &Bundle, now: SystemTime) -> Ours {
-    let verified =
-        pki_chain::verify(bundle.leaf(), bundle.intermediates(), bundle.anchors(), now, Some(Usage::ClientAuth));
+    let verified = pki_chain::verify(
+        bundle.leaf(),
+        bundle.intermediates(),
+        bundle.anchors(),
+        now,
+        Some(Usage::ClientAuth),
+    );
     if verified.is_ok() { Ours::MustBeTaken } else { Ours::MayBeRefused }
 }
-

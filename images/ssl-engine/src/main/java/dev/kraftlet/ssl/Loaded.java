@@ -25,7 +25,7 @@ final class Loaded {
     final String leaf;
     /** The fingerprints of all trust anchors. */
     final SortedSet<String> anchors;
-    /** SHA-256 over the anchors' sorted fingerprints, a line feed behind each; null where the JVM's own are used. */
+    /** SHA-256 over the anchors' sorted fingerprints, one behind another; null where the JVM's own are used. */
     final String trust;
 
     private Loaded(DefaultSslEngineFactory engines, String leaf, SortedSet<String> anchors, String trust) {
@@ -118,11 +118,7 @@ final class Loaded {
     }
 
     private static String together(SortedSet<String> anchors) throws GeneralSecurityException {
-        StringBuilder lines = new StringBuilder();
-        for (String anchor : anchors) {
-            lines.append(anchor).append('\n');
-        }
-        return fingerprint(lines.toString().getBytes(StandardCharsets.US_ASCII));
+        return fingerprint(String.join("", anchors).getBytes(StandardCharsets.US_ASCII));
     }
 
     private static String fingerprint(byte[] bytes) throws GeneralSecurityException {

@@ -27,7 +27,7 @@ import java.util.concurrent.TimeUnit;
  */
 final class StatusFile {
     static final String NAME = "status.jsonl";
-    static final int MAX_LINES = 64;
+    static final int MAX_LINES = 48;
     private static final int MAX_ANCHORS = 16;
     private static final long RETRY_NANOS = TimeUnit.SECONDS.toNanos(1);
     private static final String PROCESS = UUID.randomUUID().toString();
