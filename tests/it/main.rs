@@ -17,6 +17,8 @@ mod certificates;
 #[cfg(test)]
 mod storage;
 #[cfg(test)]
+mod health;
+#[cfg(test)]
 mod readme;
 #[cfg(test)]
 mod attach;
