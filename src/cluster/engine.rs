@@ -17,7 +17,7 @@ const CLASS: &str = "dev.kraftlet.ssl.FileSslEngineFactory";
 ///
 /// Kafka hands a listener's own key on only if it knows it, or knows what follows its first dot
 /// (AbstractConfig.valuesWithPrefixOverride); so this one ends in a key of Kafka's. Seen on 3.9.2, 4.3.1 and 4.4.0.
-pub const REPORT_KEY: &str = "kraftlet.log.dir";
+const REPORT_KEY: &str = "kraftlet.log.dir";
 
 /// The folder that holds the jar and the report; Kafka's user writes into it.
 pub fn folder(run_folder: &Path) -> PathBuf {

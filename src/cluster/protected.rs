@@ -4,8 +4,6 @@
 //! its disk, or a listener without the certificate that is watched, is a fault that shows much later. Whoever sets
 //! one is told where the value comes from instead.
 
-use crate::cluster::engine::REPORT_KEY;
-
 /// Why a person cannot set a key, or `None`.
 pub fn problem(key: &str) -> Option<String> {
     if key.is_empty() || key.chars().any(|c| c.is_whitespace() || c.is_control()) {
@@ -58,13 +56,13 @@ fn instead(key: &str) -> Option<&'static str> {
         "sasl.enabled.mechanisms" => Some("`listeners[].saslMechanisms`"),
         "ssl.client.auth" => Some("`listeners[].clientAuth`"),
         "ssl.engine.factory.class" => Some("`reload`"),
-        REPORT_KEY => Some("kraftlet itself"),
         key if key.starts_with("ssl.keystore.")
             || key.starts_with("ssl.truststore.")
             || key == "ssl.key.password" =>
         {
             Some("`certificates`")
         }
+        key if key.starts_with("kraftlet.") => Some("kraftlet itself"),
         _ => None,
     }
 }

@@ -20,12 +20,18 @@ use crate::commands::explain;
 use crate::commands::explain::Explain;
 use crate::commands::failure::Exit;
 use crate::commands::failure::Failure;
+use crate::commands::forget_old_trust;
+use crate::commands::forget_old_trust::ForgetOldTrust;
 use crate::commands::init;
 use crate::commands::init::Init;
 use crate::commands::new_cluster;
 use crate::commands::new_cluster::NewCluster;
+use crate::commands::renew;
+use crate::commands::renew::Renew;
 use crate::commands::sidecar;
 use crate::commands::sidecar::Sidecar;
+use crate::commands::status;
+use crate::commands::status::Status;
 use crate::kafka::io as kafka_io;
 
 /// An agent beside every Kafka pod: identity, KRaft storage, certificates
@@ -44,6 +50,12 @@ enum Command {
     Sidecar(Sidecar),
     /// Print what init would do, each line with its origin; writes nothing
     Explain(Explain),
+    /// Show the leaf in use on every TLS channel, the next renewal, how the last one ended, and what is wrong
+    Status(Status),
+    /// Have this pod's agent fetch, install, reload and verify its certificates now
+    Renew(Renew),
+    /// Have this pod's agent stop trusting the CA that its source no longer names
+    ForgetOldTrust(ForgetOldTrust),
     /// Print settings that make a working cluster
     NewCluster(NewCluster),
     /// Print a strong random cluster id
@@ -122,6 +134,9 @@ fn run(command: &Command) -> Result<(String, Option<Failure>), Failure> {
             String::new()
         }
         Command::Explain(args) => return explain::run(args),
+        Command::Status(args) => return status::run(args),
+        Command::Renew(args) => renew::run(args).map(|()| String::new())?,
+        Command::ForgetOldTrust(args) => forget_old_trust::run(args).map(|()| String::new())?,
         Command::NewCluster(args) => new_cluster::run(args)?,
         Command::ClusterId => {
             let id = kafka_io::random_cluster_id();

@@ -11,6 +11,10 @@ pub enum Exit {
     Again,
     /// A person must change something: 2.
     Person,
+    /// `status`: something hurts: 1.
+    NotHealthy,
+    /// `status`: not everybody could be asked: 2.
+    CouldNotTell,
     /// Wrong usage or wrong settings: 64 (EX_USAGE of sysexits.h).
     Usage,
 }
@@ -26,8 +30,8 @@ impl Exit {
     /// The number a shell sees.
     pub fn code(self) -> u8 {
         match self {
-            Self::Again => 1,
-            Self::Person => 2,
+            Self::Again | Self::NotHealthy => 1,
+            Self::Person | Self::CouldNotTell => 2,
             Self::Usage => 64,
         }
     }

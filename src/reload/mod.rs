@@ -18,3 +18,6 @@ pub mod verify;
 pub mod probe;
 pub mod trigger;
 pub mod io;
+pub mod allowed_change;
+pub mod config_provider;
+pub mod attach;

@@ -20,7 +20,7 @@ final class Followers {
     private static final AtomicBoolean ASKED = new AtomicBoolean();
 
     /** One daemon thread, which goes when there is nothing to do. */
-    private static final ThreadPoolExecutor THREAD =
+    static final ThreadPoolExecutor THREAD =
         new ThreadPoolExecutor(1, 1, 10, TimeUnit.SECONDS, new LinkedBlockingQueue<>(), work -> {
             Thread thread = new Thread(work, "kraftlet-ssl-engine");
             thread.setDaemon(true);

@@ -76,6 +76,9 @@ final class StatusFile {
                 try {
                     write(folder, text);
                     WRITTEN.put(folder, text);
+                    if (lines.isEmpty()) {
+                        WRITTEN.remove(folder);
+                    }
                 } catch (IOException | RuntimeException full) {
                     failed(full);
                 }
