@@ -172,6 +172,22 @@ every_channel_is_fresh() {
         test -z "$(awk -F '\t' -v now="$now" '$4 <= now' "$OUTPUT")"
 }
 
+# Whether `kraftlet status` finds every node healthy, and names for each listener the leaf that the handshake has shown.
+# Between the two a node may renew, so it is tried some times.
+status_agrees() {
+    local tries fingerprint missing
+    for ((tries = 0; tries < 5; tries++)); do
+        shake_hands
+        "$KRAFTLET" status --settings "$FOLDER/cluster.yaml" --all --output json >"$FOLDER/status.json" || continue
+        missing=0
+        while read -r fingerprint; do
+            grep -q -F -e "$fingerprint" "$FOLDER/status.json" || missing=$((missing + 1))
+        done < <(cut -f 3 "$OUTPUT")
+        ((missing > 0)) || return 0
+    done
+    return 1
+}
+
 # Whether no node says that it or a peer was refused for a certificate.
 no_refusals() {
     local pod found=0

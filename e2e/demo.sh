@@ -77,7 +77,7 @@ read_arguments() {
 clean_up() {
     local code=$?
     trap - EXIT INT TERM
-    [[ -z "$LOAD_PID" ]] || kill -9 "$LOAD_PID" 2>/dev/null || true
+    kill_load
     kill_sidecars
     stop_nodes
     if [[ "$KEEP" == yes ]]; then

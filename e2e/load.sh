@@ -98,6 +98,13 @@ stop_load() {
     return "$code"
 }
 
+# When a script ends.
+kill_load() {
+    [[ -n "$LOAD_PID" ]] || return 0
+    kill -9 "$LOAD_PID" 2>/dev/null || true
+    wait "$LOAD_PID" 2>/dev/null || true
+}
+
 print_load() {
     awk -F '\t' '{ printf "  %-28s %s\n", $1, $2 }'
 }

@@ -63,7 +63,9 @@ read_arguments() {
 clean_up() {
     local code=$?
     trap - EXIT INT TERM
-    ((${#LOADS[@]} == 0)) || kill -9 "${LOADS[@]}" 2>/dev/null || true
+    for LOAD_PID in "${LOADS[@]}"; do
+        kill_load
+    done
     kill_sidecars
     stop_nodes
     rm -rf "$FOLDER"

@@ -70,7 +70,7 @@ read_arguments() {
 clean_up() {
     local code=$?
     trap - EXIT INT TERM
-    [[ -z "$LOAD_PID" ]] || kill -9 "$LOAD_PID" 2>/dev/null || true
+    kill_load
     kill_sidecars
     stop_nodes
     if [[ "$PASSED" == yes ]] || ((code > 128)); then
@@ -119,6 +119,7 @@ with_the_engine() {
     done
     wait_until "$ENDS_AT" "the end"
     every_channel_is_fresh
+    expect "kraftlet status says the same, and that all is well" status_agrees
     stop_load || code=$?
     expect "the load saw no failure" test "$code" = 0
     strange="$(load_events_outside interrupted "${WINDOWS[@]}")"

@@ -108,6 +108,11 @@ public final class LoadClient {
             received.set(number);
         }
 
+        /** Sent, and not acknowledged (yet). */
+        synchronized long open() {
+            return sent - acknowledged.cardinality();
+        }
+
         /** Acknowledged, and not read (yet). */
         synchronized long missing() {
             BitSet missing = (BitSet) acknowledged.clone();
@@ -191,20 +196,20 @@ public final class LoadClient {
         for (Thread thread : threads) {
             thread.join();
         }
-        // Their gaps end here: a flush takes as long as it takes.
+        // The gaps end here: what is still under way takes as long as it takes.
         long acknowledgedGapMs = acknowledgedGap.longestMs();
         long quorumGapMs = quorumGap.longestMs();
-        for (KafkaProducer<Integer, Integer> producer : producers) {
-            producer.close(FLUSH_AT_MOST);
-        }
         long deadline = System.nanoTime() + FLUSH_AT_MOST.toNanos();
-        while (sum(Sequence::missing) > 0 && System.nanoTime() < deadline) {
+        while ((sum(Sequence::open) > failed.get() || sum(Sequence::missing) > 0) && System.nanoTime() < deadline) {
             Thread.sleep(50);
         }
+        printSecond();
+        // A client that is closed has no metrics any more.
+        int code = summary(acknowledgedGapMs, quorumGapMs);
+        producers.forEach(producer -> producer.close(Duration.ZERO));
         reader.interrupt();
         reader.join();
-        printSecond();
-        return summary(acknowledgedGapMs, quorumGapMs);
+        return code;
     }
 
     private interface Work {
