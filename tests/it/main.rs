@@ -13,4 +13,6 @@ mod certificates;
 #[cfg(test)]
 mod storage;
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod readme;
