@@ -18,6 +18,8 @@ use crate::certificates::request::Request;
 use crate::certificates::requirements::Authorization;
 use crate::certificates::requirements::Requirements;
 use crate::certificates::requirements::ShownTo;
+use crate::certificates::schedule::Schedule;
+use crate::certificates::schedule::Slot;
 use crate::certificates::sources::Remedy;
 use crate::certificates::sources::Source;
 use crate::certificates::sources::SourceError;
@@ -40,7 +42,6 @@ use crate::disk::step::Content;
 use crate::disk::step::Step;
 use crate::pki::hostname::Host;
 use crate::pki::io as pki_io;
-use crate::pki::renew_point::RenewPoint;
 
 /// A certificate that is still to be fetched: from whom, and what it must be.
 pub struct Order {
@@ -50,7 +51,7 @@ pub struct Order {
     request: Request,
     requirements: Requirements,
     kind: StoreKind,
-    renew_point: RenewPoint,
+    schedule: Schedule,
 }
 
 /// A certificate that is fetched and checked.
@@ -91,6 +92,17 @@ pub fn source(inputs: &Inputs, certificate: &Certificate) -> Result<Box<dyn Sour
     })
 }
 
+/// When this node's leaves are due. Every node counts the nodes in one order, controllers first, so that each finds a
+/// slot of its own.
+pub fn schedule(inputs: &Inputs, certificate: &Certificate) -> Schedule {
+    let Inputs { cluster, node, .. } = inputs;
+    let mut nodes = cluster.nodes(None);
+    nodes.sort_by_key(|one| (!one.pool.roles.is_controller(), one.node_id));
+    let rank = nodes.iter().position(|one| one.node_id == node.node_id).unwrap_or(nodes.len());
+    let slot = Slot::new(&cluster.cluster_id.to_string(), &node.pod.to_string(), rank, nodes.len());
+    Schedule::new(certificate.renew_point, slot)
+}
+
 impl Order {
     /// What follows from the settings, for one certificate; asks its source nothing.
     pub fn new(inputs: &Inputs, certificate: &Certificate) -> Result<Self, Failure> {
@@ -101,7 +113,7 @@ impl Order {
             request: request(inputs, certificate)?,
             requirements: requirements(inputs, certificate)?,
             kind: store_kind(inputs, certificate),
-            renew_point: certificate.renew_point,
+            schedule: schedule(inputs, certificate),
         })
     }
 
@@ -117,7 +129,7 @@ impl Order {
 
     /// Fetches the certificate, or keeps the one that is installed, and checks it. All findings come at once.
     pub fn check(&self, now: SystemTime) -> Result<Checked, Failure> {
-        let Self { name, folder, source, request, requirements, kind, renew_point } = self;
+        let Self { name, folder, source, request, requirements, kind, schedule } = self;
         // A store that is not there, or cannot be read, is written anew.
         let store = |name| {
             let bytes = cluster_io::read(&folder.join(name)).ok();
@@ -129,7 +141,7 @@ impl Order {
         // container that restarts keeps its certificate, and `init` twice is `init` once.
         let kept = match (source.trusted(request).map_err(not_given)?, &installed.keystore) {
             (Some(anchors), Some(keystore)) => {
-                install::keep(keystore.bytes(), kind, &anchors, request, requirements, *renew_point, now)
+                install::keep(keystore.bytes(), kind, &anchors, request, requirements, schedule, now)
             }
             (None, _) | (_, None) => None,
         };

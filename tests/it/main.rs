@@ -13,6 +13,8 @@ mod certificates;
 #[cfg(test)]
 mod storage;
 #[cfg(test)]
+mod renewal;
+#[cfg(test)]
 mod simulation;
 #[cfg(test)]
 mod readme;
