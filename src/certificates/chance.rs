@@ -33,7 +33,7 @@ impl Chance {
 
     /// A number from 0 to `limit` - 1, each as likely as any other; 0 for a limit of 0.
     pub fn below(self, limit: u64) -> u64 {
-        u64::try_from(u128::from(self.0) * u128::from(limit) >> 64).unwrap_or(0)
+        u64::try_from((u128::from(self.0) * u128::from(limit)) >> 64).unwrap_or(0)
     }
 }
 

@@ -67,7 +67,7 @@ impl Slot {
         let count = nodes.saturating_mul(2).clamp(8, 1 << 32).next_power_of_two();
         // An odd step meets every slot once before it meets one again. The golden section keeps any number of nodes
         // apart from each other, be it 3 or 300.
-        let step = count * 618 / 1000 | 1;
+        let step = (count * 618 / 1000) | 1;
         let rank = u64::try_from(rank).unwrap_or(u64::MAX) % count;
         Self {
             cluster: Chance::of(&["cluster", cluster_id]),

@@ -16,6 +16,8 @@ use crate::certificates::request::Request;
 use crate::certificates::requirements::Authorization;
 use crate::certificates::requirements::Requirements;
 use crate::certificates::requirements::ShownTo;
+use crate::certificates::schedule::Schedule;
+use crate::certificates::schedule::Slot;
 use crate::certificates::sources::Remedy;
 use crate::certificates::sources::Source;
 use crate::certificates::sources::SourceError;
@@ -40,7 +42,6 @@ use crate::pki::certificate::Certificate as PkiCertificate;
 use crate::pki::handshake::TlsClient;
 use crate::pki::hostname::Host;
 use crate::pki::io as pki_io;
-use crate::pki::renew_point::RenewPoint;
 use crate::pki::stores::StoreError;
 
 /// A certificate that is still to be fetched: from whom, and what it must be.
@@ -51,7 +52,7 @@ pub struct Order {
     request: Request,
     requirements: Requirements,
     kind: StoreKind,
-    renew_point: RenewPoint,
+    schedule: Schedule,
 }
 
 /// A certificate that is fetched and checked.
@@ -92,6 +93,17 @@ pub fn source(inputs: &Inputs, certificate: &Certificate) -> Result<Box<dyn Sour
     })
 }
 
+/// When this node's leaves are due. Every node counts the nodes in one order, controllers first, so that each finds a
+/// slot of its own.
+pub fn schedule(inputs: &Inputs, certificate: &Certificate) -> Schedule {
+    let Inputs { cluster, node, .. } = inputs;
+    let mut nodes = cluster.nodes(None);
+    nodes.sort_by_key(|one| (!one.pool.roles.is_controller(), one.node_id));
+    let rank = nodes.iter().position(|one| one.node_id == node.node_id).unwrap_or(nodes.len());
+    let slot = Slot::new(&cluster.cluster_id.to_string(), &node.pod.to_string(), rank, nodes.len());
+    Schedule::new(certificate.renew_point, slot)
+}
+
 impl Order {
     /// What follows from the settings, for one certificate; asks its source nothing.
     pub fn new(inputs: &Inputs, certificate: &Certificate) -> Result<Self, Failure> {
@@ -102,7 +114,7 @@ impl Order {
             request: request(inputs, certificate)?,
             requirements: requirements(inputs, certificate)?,
             kind: store_kind(inputs, certificate),
-            renew_point: certificate.renew_point,
+            schedule: schedule(inputs, certificate),
         })
     }
 
@@ -174,17 +186,18 @@ impl Order {
 
     /// Fetches the certificate, or keeps the one that is installed, and checks it. All findings come at once.
     pub fn check(&self, now: SystemTime) -> Result<Checked, Failure> {
-        let Self { name, source, request, requirements, kind, renew_point, .. } = self;
+        let Self { name, source, request, requirements, kind, schedule, .. } = self;
         let installed = self.installed();
         // A source that issues anew at each fetch is not asked while the leaf that is there will do, so that a
         // container that restarts keeps its certificate, and `init` twice is `init` once.
         // Trust is added here and never taken away: whether peers still need an old CA is for the sidecar to find out.
-        let known =
+        let mut known =
             install::read(&installed, kind).map(|bundle| bundle.anchors().to_vec()).unwrap_or_default();
+        known.retain(|anchor| now <= anchor.not_after());
         let kept = match (source.trusted(request).map_err(not_given)?, &installed.keystore) {
             (Some(mut anchors), Some(keystore)) => {
                 anchors.extend(known.iter().cloned());
-                install::keep(keystore.bytes(), kind, &anchors, request, requirements, *renew_point, now)
+                install::keep(keystore.bytes(), kind, &anchors, request, requirements, schedule, now)
             }
             (None, _) | (_, None) => None,
         };

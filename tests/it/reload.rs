@@ -191,7 +191,7 @@ fn a_peer_trusts_a_leaf_or_refuses_it_or_cannot_be_asked() {
             let endpoint = Endpoint { address, tls: Some(client), login: None };
             probe(&endpoint, Instant::now() + patience).await
         });
-        assert_eq!(trust.reason(), want, "{trust:?}");
+        assert_eq!(trust.trust.reason(), want, "{trust:?}");
     }
 }
 

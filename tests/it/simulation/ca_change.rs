@@ -24,6 +24,7 @@ use kraftlet::cluster::settings::Reload;
 use kraftlet::pki::certificate::Fingerprint;
 
 use crate::simulation::Dice;
+use crate::simulation::full_size;
 use crate::simulation::seeds;
 
 /// A CA's certificate. Two with the same key are two anchors for the same leaves.
@@ -80,7 +81,8 @@ enum Note {
     Moved(Move),
     RolledBack,
     AgentKilled,
-    Kafka(Kafka),
+    KafkaStopped,
+    KafkaStarted,
 }
 
 struct World {
@@ -302,15 +304,17 @@ impl World {
     fn toggle_kafka(&mut self, node: usize) {
         let one = &mut self.nodes[node];
         match one.kafka {
-            Kafka::Up => one.kafka = Kafka::Down,
+            Kafka::Up => {
+                one.kafka = Kafka::Down;
+                self.log.push((node, Note::KafkaStopped));
+            }
             Kafka::Down => {
                 one.kafka = Kafka::Up;
                 one.listeners = one.disk.clone();
                 one.raft_client = one.disk.clone();
+                self.log.push((node, Note::KafkaStarted));
             }
         }
-        let kafka = one.kafka;
-        self.log.push((node, Note::Kafka(kafka)));
         self.check();
     }
 
@@ -373,10 +377,10 @@ fn end_of_time() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40)
 }
 
-/// All modes and sizes, twenty times for each seed.
+/// All modes and sizes, some times for each seed.
 fn play(scenario: impl Fn(&mut World)) {
     for seed in seeds() {
-        for round in 0..20 {
+        for round in 0..if full_size() { 150 } else { 8 } {
             for reload in [Reload::Engine, Reload::AdminApi] {
                 for size in [3, 5] {
                     scenario(&mut World::new(seed.wrapping_add(round << 32), size, reload));
