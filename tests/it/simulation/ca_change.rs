@@ -213,23 +213,24 @@ impl World {
 
     /// Kafka takes what is on the disk, as far as it does so without a restart, and the agent verifies it.
     fn take_stores(&mut self, node: usize) {
-        let broken = self.dice.once_in_a_while(30);
+        let broken = self.dice.once_in_a_while(100);
         let one = &mut self.nodes[node];
         if one.kafka == Kafka::Down {
             return;
         }
-        if let Some(before) = one.before.take_if(|_| broken) {
+        if one.listeners != one.disk {
+            one.listeners = one.disk.clone();
+            if self.reload == Reload::Engine {
+                one.raft_client = one.disk.clone();
+            }
+        } else if let Some(before) = one.before.take_if(|_| broken) {
             // The new leaf is seen broken. It goes back, and Kafka takes that in the next step.
             one.disk.leaf = before;
             self.log.push((node, Note::RolledBack));
-            return;
+        } else {
+            one.before = None;
+            one.agent = Some(Doing::Look);
         }
-        one.before = None;
-        one.listeners = one.disk.clone();
-        if self.reload == Reload::Engine {
-            one.raft_client = one.disk.clone();
-        }
-        one.agent = Some(Doing::Look);
     }
 
     fn look(&mut self, node: usize) -> Vec<Peer> {
@@ -380,7 +381,7 @@ fn end_of_time() -> SystemTime {
 /// All modes and sizes, some times for each seed.
 fn play(scenario: impl Fn(&mut World)) {
     for seed in seeds() {
-        for round in 0..if full_size() { 150 } else { 8 } {
+        for round in 0..if full_size() { 150 } else { 20 } {
             for reload in [Reload::Engine, Reload::AdminApi] {
                 for size in [3, 5] {
                     scenario(&mut World::new(seed.wrapping_add(round << 32), size, reload));

@@ -386,8 +386,8 @@ fn ten_thousand_pods_keep_valid_leaves_for_ten_years_whatever_fails() {
 
 #[test]
 fn the_busiest_minute_of_leaves_of_a_day_is_at_most_three_times_the_mean() {
-    let lasts = if full_size() { 10 * YEAR } else { 4 * DAY };
-    let bad = seeds().into_iter().map(|seed| Plan { seed, lasts, ..FLEET });
+    let (lasts, count) = if full_size() { (10 * YEAR, usize::MAX) } else { (4 * DAY, 1) };
+    let bad = seeds().into_iter().map(|seed| Plan { seed, lasts, ..FLEET }).take(count);
     let good = Plan { lasts, world: World::Good, ..FLEET };
     let one_cluster = Plan { cluster: FLEET.nodes, ..good };
     for plan in bad.chain([good, one_cluster]) {
