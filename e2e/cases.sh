@@ -82,6 +82,8 @@ clean_up() {
     local code=$?
     trap - EXIT TERM
     stop_nodes
+    # A case may have more to put away.
+    ! declare -F end_case >/dev/null || end_case
     if [[ "$PASSED" == yes ]] || ((code == 143)); then
         rm -rf "$FOLDER"
     elif [[ -n "$FOLDER" ]]; then

@@ -6,30 +6,40 @@
 WINDOWS=()
 STOPPED=
 
-# Brings up everything: nodes, sidecars, clients.
-begin_load() {
+# Nodes and sidecars, and what the clients need.
+bring_up_all() {
     make_load
     init_pods
     write_load_properties
     start_nodes
     start_sidecars
     await "waiting for ${#BROKERS[@]} brokers" wait "${#BROKERS[@]}" 120
-    start_load "$1"
-    event "the load has begun: $1 records a second, acks=all, and a new connection to every broker each second"
 }
 
-# One line of the story.
+# One line of the story, which happens now.
 event() {
-    printf '%5s s  %s\n' "$SECONDS" "$*"
+    tell "$(load_time)" "$*"
+}
+
+# tell TIME TEXT: a line of the story; red where something failed.
+tell() {
+    local colour=
+    [[ "$2" != FAILED* ]] || colour=31
+    if [[ -t 1 ]]; then
+        printf '\033[2m%s\033[0m  \033[%sm%s\033[0m\n' "${1:11:8}" "$colour" "$2"
+    else
+        printf '%s  %s\n' "${1:11:8}" "$2"
+    fi
 }
 
 # wait_until EPOCH_SECONDS WHAT: everything has to live meanwhile.
 wait_until() {
     event "waiting for $2"
     while (($(date +%s) <= $1)); do
+        tell_news
         all_alive || show_failure "waiting for $2"
         all_sidecars_alive || die 1 "a sidecar ended by itself; its log ends with $(tail -q -n 1 "$FOLDER"/*.sidecar.log)"
-        kill -0 "$LOAD_PID" 2>/dev/null || die 1 "the load ended by itself: $(tail -n 3 "$FOLDER/load.err")"
+        kill -0 "$LOAD_PID" 2>/dev/null || die 1 "the load ended by itself: $(tail -n 3 "$LOAD.err")"
         sleep 0.5
     done
 }
@@ -44,7 +54,7 @@ controllers() {
 # Sets LEADER to the pod that leads the quorum.
 find_leader() {
     local id pod
-    await "asking for the leader" quorum
+    await "asking the quorum" quorum
     id="$(sed -n 's/^leader\t//p' "$OUTPUT")"
     LEADER=
     for pod in "${PODS[@]}"; do
@@ -66,7 +76,7 @@ stop_and_start_leader() {
     lines="$(load_lines)"
     stop_leader
     await_load "$lines" 60 '	leader	' || die 1 "nobody leads 60 s after $STOPPED was stopped"
-    event "another node leads: $(grep -F '	leader	' "$FOLDER/load.tsv" | tail -n 1 | cut -f 3-)"
+    tell_news
     start_node "$STOPPED"
     all_are_back
     event "$STOPPED is back"
@@ -94,6 +104,7 @@ all_are_back() {
     await "waiting for all voters" caught-up 60 "${ids[@]}"
     await "waiting for all replicas" in-sync load 3 120
     WINDOWS+=("$(load_time)")
+    tell_news
 }
 
 # The other CA takes the place of the one in the folder, which is the next one to come: the clients trust both.
@@ -105,8 +116,10 @@ change_ca() {
     swap_ca
     deadline=$((SECONDS + 3 * LIFETIME_S))
     while [[ "$(issuers)" == *"$issuer"* ]]; do
+        tell_news
         ((SECONDS < deadline)) || die 1 "some listeners still show leaves of the old CA: $(cut -f 2,5 "$OUTPUT" | tr '\t\n' ' ;')"
     done
+    tell_news
     event "every listener shows a leaf of the new CA, $(issuers)"
     for pod in "${PODS[@]}"; do
         order "$pod" /v1/forget-old-trust '{"certificate": "node"}' >"$FOLDER/order.out" \
@@ -163,7 +176,7 @@ every_channel_is_fresh() {
 no_refusals() {
     local pod found=0
     for pod in "${PODS[@]}"; do
-        if grep -E 'certificate_(unknown|expired)|bad_certificate|unknown_ca|PKIX|CertificateExpired' "$FOLDER/$pod.log" \
+        if grep -E 'certificate_(unknown|expired)|bad_certificate|unknown_ca|PKIX path|CertificateExpired' "$FOLDER/$pod.log" \
             | cut -c 1-300 | head -n 2 >&2 && [[ "${PIPESTATUS[0]}" == 0 ]]; then
             found=1
         fi

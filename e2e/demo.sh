@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Three real Kafka nodes form a KRaft quorum with mutual TLS, from nothing but what `kraftlet init` wrote.
+# Three real Kafka nodes form a KRaft quorum with mutual TLS, from nothing but what `kraftlet init` wrote, and get new
+# certificates each minute while clients are at work.
 set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -7,17 +8,27 @@ set -euo pipefail
 . "$E2E_DIR/install.sh"
 # shellcheck source=nodes.sh
 . "$E2E_DIR/nodes.sh"
+# shellcheck source=sidecars.sh
+. "$E2E_DIR/sidecars.sh"
+# shellcheck source=load.sh
+. "$E2E_DIR/load.sh"
+# shellcheck source=changes.sh
+. "$E2E_DIR/changes.sh"
 
 usage() {
     cat <<'TEXT'
-usage: e2e/demo.sh [--kafka VERSION] [--mode MODE] [--quorum QUORUM] [--once] [--keep]
+usage: e2e/demo.sh [--kafka VERSION] [--mode MODE] [--quorum QUORUM] [--reload MODE] [--once] [--brief] [--keep]
 
 Installs what is missing, fetches Kafka, builds kraftlet, prepares a cluster in a temporary folder with `kraftlet init`,
-starts the nodes on loopback addresses, produces and consumes with mutual TLS, and stays up until Ctrl-C.
+starts the nodes on loopback addresses with a sidecar beside each, produces and consumes with mutual TLS. Then clients
+keep going while two-minute leaves are renewed; when the first have expired, the leader of the quorum is stopped and
+started, and the nodes get a new CA. Stays up until Ctrl-C.
   --kafka VERSION   3.7.2, 3.9.2, 4.1.2, 4.3.1 or 4.4.0 (default 4.4.0)
   --mode MODE       combined: 3 nodes; dedicated: 3 controllers and 3 brokers (default combined)
   --quorum QUORUM   static or dynamic (default static)
-  --once            end when everything has been shown
+  --reload MODE     engine (default); admin-api: ends with what cannot be renewed so, and until when it will do
+  --once            end when everything has been shown, with a summary
+  --brief           end when the nodes have been shown, before anything is renewed
   --keep            leave the folder there
 TEXT
 }
@@ -25,8 +36,14 @@ TEXT
 KAFKA=4.4.0
 MODE=combined
 QUORUM=static
+RELOAD=engine
 ONCE=no
+BRIEF=no
 KEEP=no
+
+LIFETIME_S=120
+# Records each second.
+RATE=60
 
 read_arguments() {
     while (($# > 0)); do
@@ -43,7 +60,12 @@ read_arguments() {
                 QUORUM="$(one_of --quorum "${2-}" static dynamic)"
                 shift
                 ;;
+            --reload)
+                RELOAD="$(one_of --reload "${2-}" engine admin-api)"
+                shift
+                ;;
             --once) ONCE=yes ;;
+            --brief) BRIEF=yes ;;
             --keep) KEEP=yes ;;
             --help) usage && exit 0 ;;
             *) die 64 "unknown argument \"$1\"; see e2e/demo.sh --help" ;;
@@ -55,6 +77,8 @@ read_arguments() {
 clean_up() {
     local code=$?
     trap - EXIT INT TERM
+    [[ -z "$LOAD_PID" ]] || kill -9 "$LOAD_PID" 2>/dev/null || true
+    kill_sidecars
     stop_nodes
     if [[ "$KEEP" == yes ]]; then
         say "kept: $FOLDER"
@@ -69,30 +93,66 @@ main() {
     install_missing
     fetch_and_build "$KAFKA"
     CLASS_PATH="$(java_class_path "$KAFKA" ClusterClient)"
+    CLASS_PATH="$(java_class_path "$KAFKA" LoadClient)"
     FOLDER="$(mktemp -d "${TMPDIR:-/tmp}/kraftlet-demo.XXXXXX")"
+    LOAD="$FOLDER/load"
     trap clean_up EXIT
     # Ctrl-C is the way to end the demo, so it is a success once the cluster has been shown.
     trap 'exit 130' INT TERM
 
-    say "Kafka $KAFKA, $MODE nodes, $QUORUM quorum, in $FOLDER"
-    make_settings --reload engine
-    init_pods
-    start_nodes
-    CLIENT_PROPERTIES="$FOLDER/pods/${BROKERS[0]}/run/client.properties"
-    await "waiting for ${#BROKERS[@]} brokers" wait "${#BROKERS[@]}" 120
+    say "Kafka $KAFKA, $MODE nodes, $QUORUM quorum, reload by $RELOAD, in $FOLDER"
+    make_settings --lifetime "${LIFETIME_S}s" --reload "$RELOAD"
+    bring_up_all
+    FIRST_EXPIRED_AT=$(($(date +%s) + LIFETIME_S))
     await "producing and consuming" round-trip demo 100
     show_lines "$OUTPUT"
-    await "asking the quorum" quorum
-    LEADER="$(sed -n 's/^leader\t//p' "$OUTPUT")"
+    find_leader
     show_table
-    if [[ "$ONCE" == yes ]]; then
+    if [[ "$BRIEF" == yes ]]; then
         say "done in $SECONDS s"
         return
     fi
-    say "up after $SECONDS s; clients may use $CLIENT_PROPERTIES"
-    say "Ctrl-C ends it"
-    trap 'exit 0' INT TERM
-    watch_nodes
+    start_load "$RATE"
+    event "clients have begun: $RATE records a second, acks=all, and a new connection to every broker each second"
+    if [[ "$RELOAD" == engine ]]; then
+        show_renewals
+    else
+        show_deadline
+    fi
+    if [[ "$ONCE" == no ]]; then
+        say "up after $SECONDS s; clients may use $CLIENT_PROPERTIES"
+        say "Ctrl-C ends it"
+        trap 'exit 0' INT TERM
+        go_on
+    fi
+    show_summary
+    say "done in $SECONDS s"
+}
+
+show_renewals() {
+    wait_until "$FIRST_EXPIRED_AT" "the first leaves to expire"
+    stop_and_start_leader
+    change_ca
+    find_leader
+    show_table
+}
+
+# Listeners are renewed by a request; for the raft client a date is given by which Kafka has to be restarted.
+show_deadline() {
+    wait_until "$((FIRST_EXPIRED_AT - LIFETIME_S / 6))" "the leaves to be renewed, before the first expire"
+    "$KRAFTLET" status --settings "$FOLDER/cluster.yaml" --all || true
+    "$KRAFTLET" status --settings "$FOLDER/cluster.yaml" --pod-name "${PODS[0]}" || true
+}
+
+# Until Ctrl-C, or until something ends by itself.
+go_on() {
+    wait_until "$(($(date +%s) + 100 * 365 * 86400))" "Ctrl-C"
+}
+
+show_summary() {
+    local code=0
+    stop_load || code=$?
+    expect "no request failed, and nothing was lost or came twice" test "$code" = 0
 }
 
 main "$@"

@@ -1,11 +1,13 @@
 # shellcheck shell=bash
 # Clients that keep going, and watch. Source it after nodes.sh.
 #
-# Uses KRAFTLET, FOLDER, CLASS_PATH and PODS, and sets LOAD_PID. The clients have a CA of their own, as people's clients
+# Uses KRAFTLET, FOLDER, CLASS_PATH and PODS; LOAD is where its files begin. Sets LOAD_PID. The clients have a CA of their own, as people's clients
 # mostly do, so that a change of the nodes' CA takes nothing from them; their truststore holds the CA that the nodes
 # will change to from the beginning, which is what a person sees to before such a change.
 
 LOAD_PID=
+NEWS_TOLD=0
+NEWS_NAMES=
 
 # The clients' certificate and the nodes' next CA, and in the cluster's settings what lets the clients in. The last
 # lines of cluster.yaml have to be those of the certificate `node`, as new-cluster writes them.
@@ -33,17 +35,17 @@ write_load_properties() {
     } >"$CLIENT_PROPERTIES"
 }
 
-# start_load RECORDS_PER_SECOND; its lines are in load.tsv.
+# start_load RECORDS_PER_SECOND: its lines are in $LOAD.tsv, its sums in $LOAD.out.
 start_load() {
     java -Xmx160m -Xms32m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData "$(client_logging)" -cp "$CLASS_PATH" \
-        LoadClient "$CLIENT_PROPERTIES" load "$1" "$FOLDER/load.tsv" >"$FOLDER/load.out" 2>"$FOLDER/load.err" </dev/null &
+        LoadClient "$CLIENT_PROPERTIES" load "$1" "$LOAD.tsv" >"$LOAD.out" 2>"$LOAD.err" </dev/null &
     LOAD_PID=$!
-    await_load 0 60 '	leader	' || die 1 "the load did not begin: $(tail -n 3 "$FOLDER/load.err")"
+    await_load 0 60 '	leader	' || die 1 "the load did not begin: $(tail -n 3 "$LOAD.err")"
 }
 
 # How many lines the load has written: where to look for what comes next.
 load_lines() {
-    wc -l 2>/dev/null <"$FOLDER/load.tsv" || printf 0
+    wc -l 2>/dev/null <"$LOAD.tsv" || printf 0
 }
 
 # await_load AFTER SECONDS TEXT: whether the load writes a line with this text, after that many lines.
@@ -51,10 +53,39 @@ await_load() {
     local deadline=$((SECONDS + $2))
     while ((SECONDS < deadline)); do
         kill -0 "$LOAD_PID" 2>/dev/null || return 1
-        ! tail -n "+$(($1 + 1))" "$FOLDER/load.tsv" 2>/dev/null | grep -q -F -e "$3" || return 0
+        ! tail -n "+$(($1 + 1))" "$LOAD.tsv" 2>/dev/null | grep -q -F -e "$3" || return 0
         sleep 0.2
     done
     return 1
+}
+
+# Tells what the load has seen since the last time, a line for each thing: new leaves and leaders, nodes that are gone,
+# and whatever failed.
+tell_news() {
+    local pod at line until
+    if [[ -z "$NEWS_NAMES" ]]; then
+        for pod in "${PODS[@]}"; do
+            NEWS_NAMES+="$(host_of "$pod") $pod $(setting "$pod" node.id) "
+        done
+    fi
+    until="$(load_lines)"
+    head -n "$until" "$LOAD.tsv" | awk -F '\t' -v told="$NEWS_TOLD" -v names="$NEWS_NAMES" '
+        function tell(text) { if (NR > told) print $1 " " text }
+        BEGIN {
+            count = split(names, words, " ")
+            for (i = 1; i < count; i += 3) { pod_at[words[i]] = words[i + 1]; pod_of[words[i + 2]] = words[i + 1] }
+        }
+        { pod = $3; sub(/:[0-9]*$/, "", pod); pod = pod_at[pod] }
+        $2 == "leaf" {
+            if (pod in seen) tell(pod " serves a new leaf, " substr($4, 1, 8) ", until " substr($5, 12, 8))
+            seen[pod] = 1; gone[pod] = 0
+        }
+        $2 == "leader" { tell(pod_of[$3] " leads the quorum, " $4); headless = 0 }
+        $2 == "interrupted" { if (!gone[pod]++) tell(pod " cannot be reached") }
+        $2 == "no leader answered" { if (!headless++) tell("nobody leads the quorum") }
+        $2 == "refused" || $2 == "failed" { tell("FAILED: " $3 " " $4) }
+    ' | while read -r at line; do tell "$at" "$line"; done
+    NEWS_TOLD="$until"
 }
 
 # Ends the load and prints its sums; the code is the load's own.
@@ -63,7 +94,7 @@ stop_load() {
     kill "$LOAD_PID" 2>/dev/null || true
     wait "$LOAD_PID" || code=$?
     LOAD_PID=
-    print_load <"$FOLDER/load.out"
+    print_load <"$LOAD.out"
     return "$code"
 }
 
@@ -73,7 +104,7 @@ print_load() {
 
 # A value of the load's sums.
 load_sum() {
-    sed -n "s/^$1\t//p" "$FOLDER/load.out"
+    sed -n "s/^$1\t//p" "$LOAD.out"
 }
 
 # Events of a kind outside of the given windows, each "BEGIN END" in the times of the load.
@@ -85,7 +116,7 @@ load_events_outside() {
         $2 == kind {
             for (i = 1; i < count; i += 2) if ($1 >= edges[i] && $1 <= edges[i + 1]) next
             print
-        }' "$FOLDER/load.tsv"
+        }' "$LOAD.tsv"
 }
 
 # Now, as the load writes it.

@@ -174,7 +174,7 @@ show_table() {
     rows+=("NODE|ID|ROLES|LISTENERS|LEAF|NOT AFTER|LEADER")
     for pod in "${PODS[@]}"; do
         id="$(setting "$pod" node.id)"
-        rows+=("$pod|$id|$(setting "$pod" process.roles)|$(listener_names "$pod")|$(served "$pod")|$([[ "$id" != "$LEADER" ]] || printf 'leader')")
+        rows+=("$pod|$id|$(setting "$pod" process.roles)|$(listener_names "$pod")|$(served "$pod")|$([[ "$pod" != "$LEADER" ]] || printf 'leader')")
     done
     print_columns "${rows[@]}"
 }
@@ -219,14 +219,6 @@ print_columns() {
         done | sed 's/ *$//'
         printf '\n'
     done
-}
-
-# Returns only by Ctrl-C or with the failure of a node.
-watch_nodes() {
-    local pids=("${PID_OF[@]}")
-    wait -n "${pids[@]}" || true
-    : >"$FOLDER/client.err"
-    show_failure "a node ended by itself"
 }
 
 # Asks every node to stop, and after three seconds makes it: the folder is about to go anyway.

@@ -88,11 +88,14 @@ main() {
     CLASS_PATH="$(java_class_path "$KAFKA" ClusterClient)"
     CLASS_PATH="$(java_class_path "$KAFKA" LoadClient)"
     FOLDER="$(mktemp -d "${TMPDIR:-/tmp}/kraftlet-renewals.XXXXXX")"
+    LOAD="$FOLDER/load"
     trap clean_up EXIT
     trap 'exit 130' INT TERM
     say "Kafka $KAFKA, $MODE nodes, $QUORUM quorum, reload by $RELOAD, in $FOLDER"
     make_settings --lifetime "${LIFETIME_S}s" --reload "$RELOAD"
-    begin_load "$RATE"
+    bring_up_all
+    start_load "$RATE"
+    event "the load has begun: $RATE records a second, acks=all, and a new connection to every broker each second"
     FIRST_EXPIRED_AT=$(($(date +%s) + LIFETIME_S))
     ENDS_AT=$(($(date +%s) + 60 * MINUTES))
     if [[ "$RELOAD" == admin-api ]]; then
@@ -133,7 +136,7 @@ without_the_engine() {
     lines="$(load_lines)"
     start_node "$STOPPED"
     sleep "$LOST_FOR_S"
-    expect "nobody has led since, for $LOST_FOR_S s" not grep -q -F '	leader	' <(tail -n "+$((lines + 1))" "$FOLDER/load.tsv")
+    expect "nobody has led since, for $LOST_FOR_S s" not grep -q -F '	leader	' <(tail -n "+$((lines + 1))" "$LOAD.tsv")
     expect "the nodes refuse each other's leaves" not no_refusals
 }
 

@@ -13,8 +13,9 @@ start_sidecars() {
     say "started ${#PODS[@]} sidecars"
 }
 
+# start_sidecar POD [SETTINGS]
 start_sidecar() {
-    POD_NAME="$1" POD_NAMESPACE=default "$KRAFTLET" sidecar --settings "$FOLDER/cluster.yaml" \
+    POD_NAME="$1" POD_NAMESPACE=default "$KRAFTLET" sidecar --settings "${2:-$FOLDER/cluster.yaml}" \
         >>"$FOLDER/$1.sidecar.log" 2>&1 </dev/null &
     SIDECAR_OF[$1]=$!
 }

@@ -9,16 +9,22 @@ set -euo pipefail
 CARGO_DENY_VERSION=0.20.2
 LOGS="$CACHE_DIR/logs"
 
-# Each real cluster: release, mode, quorum.
+# Each real cluster that is only brought up: release, mode, quorum.
 CLUSTERS=(
     "3.7.2 dedicated static"
-    "3.9.2 combined static"
     "3.9.2 dedicated dynamic"
     "4.1.2 combined dynamic"
-    "4.3.1 dedicated static"
     "4.3.1 combined dynamic"
-    "4.4.0 combined static"
-    "4.4.0 dedicated dynamic"
+)
+
+# Clusters that renew for four minutes, two of them side by side: they mostly wait. Two of one release would compile the
+# same classes at once.
+RENEWALS=(
+    "4.4.0 combined static engine"
+    "4.3.1 dedicated static engine"
+    "4.4.0 dedicated dynamic engine"
+    "3.9.2 combined static engine"
+    "4.4.0 combined static admin-api"
 )
 
 PASSED=0
@@ -39,22 +45,55 @@ TEXT
 # part NAME COMMAND...: runs it with its output in a log, prints one line, and the end of the log if it failed.
 # A part that ran Rust tests counts as so many tests, any other as one.
 part() {
-    local name="$1" log started=$SECONDS code=0 tests broken
+    run_part "$@"
+    tell_part "$1"
+}
+
+log_of() {
+    printf '%s/%s.log' "$LOGS" "${1//[^a-zA-Z0-9.]/-}"
+}
+
+run_part() {
+    local log started=$SECONDS code=0
+    log="$(log_of "$1")"
     shift
-    log="$LOGS/${name//[^a-zA-Z0-9.]/-}.log"
     "$@" >"$log" 2>&1 </dev/null || code=$?
+    printf '%s %s\n' "$code" "$((SECONDS - started))" >"$log.ended"
+}
+
+tell_part() {
+    local name="$1" log code took tests broken
+    log="$(log_of "$name")"
+    read -r code took <"$log.ended"
     tests="$(sum_of passed "$log")"
     broken="$(sum_of failed "$log")"
     if ((code == 0)); then
         ((tests > 0)) || tests=1
-        printf 'ok      %5d s  %s (%d)\n' "$((SECONDS - started))" "$name" "$tests"
+        printf 'ok      %5d s  %s (%d)\n' "$took" "$name" "$tests"
     else
         ((broken > 0)) || broken=1
-        printf 'FAILED  %5d s  %s; the last lines of %s:\n' "$((SECONDS - started))" "$name" "$log"
+        printf 'FAILED  %5d s  %s; the last lines of %s:\n' "$took" "$name" "$log"
         tail -n 40 "$log" | sed 's/^/        /'
     fi
     PASSED=$((PASSED + tests))
     FAILED=$((FAILED + broken))
+}
+
+# Two renewing clusters at a time, as parts.
+renewals() {
+    local index cluster version mode quorum reload pids
+    for ((index = 0; index < ${#RENEWALS[@]}; index += 2)); do
+        pids=()
+        for cluster in "${RENEWALS[@]:index:2}"; do
+            read -r version mode quorum reload <<<"$cluster"
+            run_part "renewals $cluster" "$E2E_DIR/renewals.sh" --kafka "$version" --mode "$mode" --quorum "$quorum" --reload "$reload" &
+            pids+=($!)
+        done
+        wait "${pids[@]}"
+        for cluster in "${RENEWALS[@]:index:2}"; do
+            tell_part "renewals $cluster"
+        done
+    done
 }
 
 # Adds up what cargo's closing lines say.
@@ -135,17 +174,20 @@ main() {
     part "tests against Java" cargo test --locked --no-fail-fast -p kraftlet-e2e
     for cluster in "${CLUSTERS[@]}"; do
         read -r version mode quorum <<<"$cluster"
-        part "real cluster $version $mode $quorum" "$E2E_DIR/demo.sh" --once --kafka "$version" --mode "$mode" --quorum "$quorum"
+        part "real cluster $version $mode $quorum" "$E2E_DIR/demo.sh" --brief --kafka "$version" --mode "$mode" --quorum "$quorum"
     done
     for name in "${CASES[@]}"; do
         part "case $name" "$E2E_DIR/cases.sh" --case "$name"
     done
+    renewals
     part "release binary in an empty root" "$E2E_DIR/chroot.sh"
     part "benchmark" "$E2E_DIR/bench.sh" --floor
+    part "benchmark of renewals" "$E2E_DIR/renew-bench.sh" --floor
     part "bans, licences, sources" deny
     part "the demo on a bare Debian" "$E2E_DIR/bare-machine.sh"
 
     sed -n '/median ms/,/^goal/p' "$LOGS/benchmark.log"
+    sed -n '/^FROM THE NEW FILE/,$p' "$LOGS/benchmark-of-renewals.log"
     printf 'all parts took %d s\n' "$SECONDS"
     printf '%d passed, %d failed\n' "$PASSED" "$FAILED"
     ((FAILED == 0))

@@ -32,6 +32,11 @@ impl Bundle {
         Self { key, leaf, intermediates, anchors: once }
     }
 
+    /// The same, with these anchors instead.
+    pub fn trusting(&self, anchors: impl IntoIterator<Item = Certificate>) -> Self {
+        Self::new(self.key.clone(), self.leaf.clone(), self.intermediates.clone(), anchors)
+    }
+
     /// The private key.
     pub fn key(&self) -> &PrivateKey {
         &self.key

@@ -188,6 +188,11 @@ impl State {
         self.open == Open::Nothing && self.installed.is_some()
     }
 
+    /// Whether a person's order has not been begun: what ends before it is, is no answer to it.
+    pub fn is_ordered(&self) -> bool {
+        self.order == Order::Given
+    }
+
     /// What is going on, in a word for status.
     pub fn word(&self) -> &'static str {
         match self.running {

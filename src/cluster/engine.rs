@@ -29,7 +29,7 @@ pub fn jar(run_folder: &Path) -> PathBuf {
     folder(run_folder).join("ssl-engine.jar")
 }
 
-/// What the engines of a node's Kafka have loaded (`reload::engine_report`).
+/// What the engines of a node's Kafka have loaded (`reload::engine`).
 pub fn report(run_folder: &Path) -> PathBuf {
     folder(run_folder).join("status.jsonl")
 }

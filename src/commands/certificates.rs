@@ -146,10 +146,7 @@ impl Order {
             let bytes = cluster_io::read(&self.folder.join(name(store))).ok();
             bytes.map(|mut bytes| Content::new(std::mem::take(&mut *bytes)))
         };
-        Installed {
-            keystore: read(install::Store::Keystore),
-            truststore: read(install::Store::Truststore),
-        }
+        Installed { keystore: read(install::Store::Keystore), truststore: read(install::Store::Truststore) }
     }
 
     /// What the source gives now; nothing is checked and nothing written.
@@ -181,15 +178,22 @@ impl Order {
         let installed = self.installed();
         // A source that issues anew at each fetch is not asked while the leaf that is there will do, so that a
         // container that restarts keeps its certificate, and `init` twice is `init` once.
+        // Trust is added here and never taken away: whether peers still need an old CA is for the sidecar to find out.
+        let known =
+            install::read(&installed, kind).map(|bundle| bundle.anchors().to_vec()).unwrap_or_default();
         let kept = match (source.trusted(request).map_err(not_given)?, &installed.keystore) {
-            (Some(anchors), Some(keystore)) => {
+            (Some(mut anchors), Some(keystore)) => {
+                anchors.extend(known.iter().cloned());
                 install::keep(keystore.bytes(), kind, &anchors, request, requirements, *renew_point, now)
             }
             (None, _) | (_, None) => None,
         };
         let (bundle, kept) = match kept {
             Some(bundle) => (bundle, true),
-            None => (self.fetch(now).map_err(not_given)?, false),
+            None => {
+                let fetched = self.fetch(now).map_err(not_given)?;
+                (fetched.trusting(fetched.anchors().iter().chain(&known).cloned()), false)
+            }
         };
         let findings = self.findings(&bundle, now);
         let said = |finding: &Finding| format!("certificate {name}: {}", chain(finding));

@@ -20,10 +20,18 @@ use crate::commands::explain;
 use crate::commands::explain::Explain;
 use crate::commands::failure::Exit;
 use crate::commands::failure::Failure;
+use crate::commands::forget_old_trust;
+use crate::commands::forget_old_trust::ForgetOldTrust;
 use crate::commands::init;
 use crate::commands::init::Init;
 use crate::commands::new_cluster;
 use crate::commands::new_cluster::NewCluster;
+use crate::commands::renew;
+use crate::commands::renew::Renew;
+use crate::commands::sidecar;
+use crate::commands::sidecar::Sidecar;
+use crate::commands::status;
+use crate::commands::status::Status;
 use crate::kafka::io as kafka_io;
 
 /// An agent beside every Kafka pod: identity, KRaft storage, certificates
@@ -38,8 +46,16 @@ struct CommandLine {
 enum Command {
     /// Write server.properties, format the disks and install the certificate of this pod
     Init(Init),
+    /// Keep this pod's certificates alive while Kafka runs, and say how things are
+    Sidecar(Sidecar),
     /// Print what init would do, each line with its origin; writes nothing
     Explain(Explain),
+    /// Show the leaf in use on every TLS channel, the next renewal, how the last one ended, and what is wrong
+    Status(Status),
+    /// Have this pod's agent fetch, install, reload and verify its certificates now
+    Renew(Renew),
+    /// Have this pod's agent stop trusting the CA that its source no longer names
+    ForgetOldTrust(ForgetOldTrust),
     /// Print settings that make a working cluster
     NewCluster(NewCluster),
     /// Print a strong random cluster id
@@ -113,7 +129,14 @@ fn keep_to_ourselves() -> nix::Result<()> {
 fn run(command: &Command) -> Result<(String, Option<Failure>), Failure> {
     let text = match command {
         Command::Init(args) => init::run(args)?.join("\n") + "\n",
+        Command::Sidecar(args) => {
+            sidecar::run(args)?;
+            String::new()
+        }
         Command::Explain(args) => return explain::run(args),
+        Command::Status(args) => return status::run(args),
+        Command::Renew(args) => renew::run(args).map(|()| String::new())?,
+        Command::ForgetOldTrust(args) => forget_old_trust::run(args).map(|()| String::new())?,
         Command::NewCluster(args) => new_cluster::run(args)?,
         Command::ClusterId => {
             let id = kafka_io::random_cluster_id();

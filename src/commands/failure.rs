@@ -11,6 +11,10 @@ pub enum Exit {
     Again,
     /// A person must change something: 2.
     Person,
+    /// `status`: something hurts: 1.
+    NotHealthy,
+    /// `status`: not everybody could be asked: 2.
+    CouldNotTell,
     /// Wrong usage or wrong settings: 64 (EX_USAGE of sysexits.h).
     Usage,
 }
@@ -26,8 +30,8 @@ impl Exit {
     /// The number a shell sees.
     pub fn code(self) -> u8 {
         match self {
-            Self::Again => 1,
-            Self::Person => 2,
+            Self::Again | Self::NotHealthy => 1,
+            Self::Person | Self::CouldNotTell => 2,
             Self::Usage => 64,
         }
     }
@@ -56,6 +60,16 @@ impl Failure {
         }
         self.messages.extend(other.messages);
         self
+    }
+
+    /// The word of the first message.
+    pub fn reason(&self) -> &'static str {
+        self.messages.first().map_or("Failed", |(_, reason)| reason)
+    }
+
+    /// All messages in one line.
+    pub fn sentence(&self) -> String {
+        self.messages.iter().map(|(message, _)| message.as_str()).collect::<Vec<_>>().join("; ")
     }
 
     /// The exit code.

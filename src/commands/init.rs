@@ -150,7 +150,7 @@ fn gather<T>(results: impl IntoIterator<Item = Result<T, Failure>>) -> (Vec<T>, 
 }
 
 /// Keeps other runs out of the run folder: two at once would write over each other's files.
-fn lock(run_folder: &Path) -> Result<Flock<File>, Failure> {
+pub fn lock(run_folder: &Path) -> Result<Flock<File>, Failure> {
     disk_io::lock(run_folder).map_err(disk)?.ok_or_else(|| {
         let message = format!("another kraftlet is at work in {}", run_folder.display());
         Failure::new(Exit::Again, "AlreadyRunning", message)

@@ -71,27 +71,9 @@ pub struct Inputs {
 /// Reads everything and works out the properties; touches nothing.
 pub fn read(args: &InputArgs) -> Result<Inputs, Failure> {
     let cluster = read_cluster(&args.settings)?;
-    let (mut environment, unreadable) = pod_io::environment();
-    if let Some(variable) =
-        unreadable.iter().find(|name| name.starts_with("KAFKA_") || name.starts_with("POD_"))
-    {
-        let message = format!("{variable} is not UTF-8");
-        return Err(Failure::new(Exit::Usage, "EnvironmentUnusable", message));
-    }
-    let mut files = pod_io::downward_api(&args.pod_info)
-        .map_err(|error| Failure::of(Exit::Usage, "PodFactsUnusable", &error))?;
-    if let Some(name) = &args.pod_name {
-        // What this pod is told of itself is not said of the one that is asked about; they share the namespace.
-        files.retain(|file, _| file == "namespace");
-        for variable in ["POD_IP", "POD_ZONE", "NODE_NAME"] {
-            environment.remove(variable);
-        }
-        environment.insert("POD_NAME".to_owned(), name.clone());
-    }
-    let facts = facts::parse(&environment, &args.pod_info.display().to_string(), &files)
-        .map_err(|error| Failure::new(Exit::Usage, error.reason(), error))?;
+    let Pod { environment, facts } = read_pod(args)?;
     let namespace = facts.namespace.clone();
-    let node = cluster.node(&facts).map_err(|error| Failure::new(Exit::Usage, error.reason(), error))?;
+    let node = node_of(&cluster, &facts)?;
     let run_folder = PathBuf::from(cluster.render(&cluster.templates.run_folder, &node)?);
     let store_passwords = store_passwords(&cluster)?;
     let login = login(&cluster)?;
@@ -113,6 +95,44 @@ pub fn read(args: &InputArgs) -> Result<Inputs, Failure> {
     let lines = client_properties::lines(&cluster, &setting)?;
     let client = server_properties::merge(&run_folder, lines, Vec::new());
     Ok(Inputs { cluster, node, run_folder, store_passwords, login, server, client, facts })
+}
+
+/// The pod that the command runs in or is asked about.
+#[derive(Debug)]
+pub struct Pod {
+    /// The environment, as that pod would have it.
+    pub environment: BTreeMap<String, String>,
+    /// What it knows of itself.
+    pub facts: PodFacts,
+}
+
+/// Reads who the pod is.
+pub fn read_pod(args: &InputArgs) -> Result<Pod, Failure> {
+    let (mut environment, unreadable) = pod_io::environment();
+    if let Some(variable) =
+        unreadable.iter().find(|name| name.starts_with("KAFKA_") || name.starts_with("POD_"))
+    {
+        let message = format!("{variable} is not UTF-8");
+        return Err(Failure::new(Exit::Usage, "EnvironmentUnusable", message));
+    }
+    let mut files = pod_io::downward_api(&args.pod_info)
+        .map_err(|error| Failure::of(Exit::Usage, "PodFactsUnusable", &error))?;
+    if let Some(name) = &args.pod_name {
+        // What this pod is told of itself is not said of the one that is asked about; they share the namespace.
+        files.retain(|file, _| file == "namespace");
+        for variable in ["POD_IP", "POD_ZONE", "NODE_NAME"] {
+            environment.remove(variable);
+        }
+        environment.insert("POD_NAME".to_owned(), name.clone());
+    }
+    let facts = facts::parse(&environment, &args.pod_info.display().to_string(), &files)
+        .map_err(|error| Failure::new(Exit::Usage, error.reason(), error))?;
+    Ok(Pod { environment, facts })
+}
+
+/// The node that a pod is.
+pub fn node_of(cluster: &Cluster, facts: &PodFacts) -> Result<Node, Failure> {
+    cluster.node(facts).map_err(|error| Failure::new(Exit::Usage, error.reason(), error))
 }
 
 /// The settings file alone, for commands that need no pod.

@@ -8,6 +8,13 @@ pub mod engine;
 pub mod init;
 pub mod explain;
 pub mod new_cluster;
+pub mod sidecar;
+pub mod table;
+pub mod agents;
+pub mod orders;
+pub mod status;
+pub mod renew;
+pub mod forget_old_trust;
 pub mod command_line;
 
 pub use command_line::main;

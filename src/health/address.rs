@@ -12,6 +12,8 @@ use crate::cluster::model::Cluster;
 use crate::cluster::model::Node;
 use crate::cluster::template::TemplateError;
 
+const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
 /// What a node's agent binds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bound {
@@ -27,7 +29,7 @@ pub struct Bound {
 pub fn bound(cluster: &Cluster, node: &Node) -> Result<Bound, TemplateError> {
     let agent = &cluster.settings.agent;
     let own = own_loopback(cluster, node)?;
-    let orders = own.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let orders = own.unwrap_or(LOCALHOST);
     Ok(Bound { read: own, read_port: agent.port, orders: SocketAddr::new(orders, agent.orders_port) })
 }
 
@@ -38,6 +40,12 @@ pub fn read_address(cluster: &Cluster, node: &Node) -> Result<String, TemplateEr
         None => cluster.render(&cluster.templates.host, node)?,
     };
     Ok(derived::host_port(&host, cluster.settings.agent.port))
+}
+
+/// Where the pod itself reads the status of its own agent.
+pub fn own_read_address(cluster: &Cluster, node: &Node) -> Result<String, TemplateError> {
+    let own = own_loopback(cluster, node)?.unwrap_or(LOCALHOST);
+    Ok(SocketAddr::new(own, cluster.settings.agent.port).to_string())
 }
 
 /// The node's own loopback address, where it has one.

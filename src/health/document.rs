@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde::Serialize;
+use serde_json::Value as Json;
 
 use crate::health::snapshot::Agent;
 use crate::health::snapshot::Anchor;
@@ -82,6 +83,11 @@ pub fn parse(bytes: &[u8]) -> Result<Snapshot, DocumentError> {
 /// Reads what [`render_order`] writes.
 pub fn parse_order(bytes: &[u8]) -> Result<OrderStatus, DocumentError> {
     read::<OrderShape>(bytes).map(Wire::inside)
+}
+
+/// The same as [`render`], to be put into another document.
+pub fn json(snapshot: &Snapshot) -> Json {
+    serde_json::to_value(StatusShape::of(snapshot)).unwrap_or_default()
 }
 
 fn print(shape: &impl Serialize) -> String {
@@ -216,6 +222,7 @@ shape!(OutcomeShape = Outcome {
 shape!(TrustShape = Trust {
     anchors: Vec<AnchorShape>,
     proven: Vec<Said<Fingerprint>>,
+    issued_by: Option<Vec<Said<Fingerprint>>>,
     stage: Said<Word>,
     waits_for: Vec<Said<Text>>,
     since: Said<Time>,
@@ -325,7 +332,7 @@ mod tests {
         check(
             "9f91161f43433e49a6de6db680d79f60159f2e4ac9172621a12846428158440b",
             "5f3a",
-            Err("not a fingerprint; want 64 hex digits"),
+            Err("a fingerprint has 64 hex digits in small letters"),
         );
         check("\"Settled\"", "\"not settled\"", Err("\"not settled\" is no word; want UpperCamelCase"));
         check("\"tookMs\": 1234", "\"tookMs\": -1", Err("invalid value: integer `-1`"));

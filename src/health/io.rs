@@ -62,6 +62,8 @@ use crate::health::snapshot::Snapshot;
 use crate::health::text::Text;
 use crate::health::text::Word;
 use crate::health::text::rfc3339;
+use crate::kafka::address::io::dial;
+use crate::kafka::ask_error::AskError;
 
 /// The two ports, bound.
 #[derive(Debug)]
@@ -121,14 +123,8 @@ struct Refusal {
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
     /// No address, or a name that does not resolve, or nobody listens.
-    #[error("nobody answers at {address}; is kraftlet sidecar running there?")]
-    Unreachable {
-        /// Where we asked.
-        address: String,
-        /// What the operating system says.
-        #[source]
-        source: io::Error,
-    },
+    #[error("no agent is reached; is kraftlet sidecar running there?")]
+    Unreachable(#[source] AskError),
     /// No whole answer before the deadline.
     #[error("{address} does not answer in time")]
     TimedOut {
@@ -148,6 +144,8 @@ pub enum AgentError {
     Refused {
         /// Where we asked.
         address: String,
+        /// HTTP's number for it: 5xx may pass.
+        status: u16,
         /// Its reason.
         word: Text,
         /// The same for a person.
@@ -168,11 +166,20 @@ impl AgentError {
     /// The word for logs, Events and metrics.
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::Unreachable { .. } => "AgentUnreachable",
+            Self::Unreachable(_) => "AgentUnreachable",
             Self::TimedOut { .. } => "AgentDoesNotAnswer",
             Self::NotAnAgent { .. } => "NotAnAgent",
             Self::Refused { .. } => "AgentRefuses",
             Self::Unreadable { source, .. } => source.reason(),
+        }
+    }
+
+    /// Whether it may pass if it is asked again.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::TimedOut { .. } => true,
+            Self::Refused { status, .. } => *status >= 500,
+            Self::NotAnAgent { .. } | Self::Unreadable { .. } => false,
         }
     }
 }
@@ -406,7 +413,8 @@ async fn ask(
         .header(routes::ORDER_HEADER, routes::ORDER_HEADER_VALUE)
         .body(Full::new(Bytes::from(body)))
         .map_err(|error| not_an_agent(address, error))?;
-    let (status, body) = match timeout_at(deadline, exchange(address, request)).await {
+    let stream = dial(address, deadline).await.map_err(AgentError::Unreachable)?;
+    let (status, body) = match timeout_at(deadline, exchange(address, stream, request)).await {
         Ok(answer) => answer?,
         Err(_) => return Err(AgentError::TimedOut { address: address.to_owned() }),
     };
@@ -415,14 +423,19 @@ async fn ask(
     }
     let Refusal { reason, message } = serde_json::from_slice(&body)
         .map_err(|_| not_an_agent(address, format_args!("status {}", status.as_u16())))?;
-    let address = address.to_owned();
-    Err(AgentError::Refused { address, word: Text::new(reason), message: Text::new(message) })
+    Err(AgentError::Refused {
+        address: address.to_owned(),
+        status: status.as_u16(),
+        word: Text::new(reason),
+        message: Text::new(message),
+    })
 }
 
-async fn exchange(address: &str, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), AgentError> {
-    let stream = TcpStream::connect(address)
-        .await
-        .map_err(|source| AgentError::Unreachable { address: address.to_owned(), source })?;
+async fn exchange(
+    address: &str,
+    stream: TcpStream,
+    request: Request<Full<Bytes>>,
+) -> Result<(StatusCode, Bytes), AgentError> {
     let (mut sender, connection) = client::Builder::new()
         .max_buf_size(MOST_HEADER_BYTES)
         .max_headers(MOST_HEADERS)

@@ -244,7 +244,7 @@ mod tests {
             r#"kraftlet_channel_seen_seconds{certificate="node",channel="listener CLIENT"} 1800000055.0"#,
             r#"kraftlet_channel_seen_seconds{certificate="node",channel="raft client"} 1800000055.0"#,
             r#"kraftlet_channel_standing{certificate="node",channel="listener CLIENT",standing="served"} 1.0"#,
-            r#"kraftlet_channel_standing{certificate="node",channel="raft client",standing="inUseUntilReconnect"} 1.0"#,
+            r#"kraftlet_channel_standing{certificate="node",channel="raft client",standing="inUseUntilRestart"} 1.0"#,
             r#"kraftlet_channel_standing{certificate="node",channel="replica fetcher",standing="unknown"} 1.0"#,
             r#"kraftlet_conditions{reason="RestartNeeded"} 1.0"#,
             r#"kraftlet_condition_matters_seconds{reason="RestartNeeded"} 1800000110.0"#,

@@ -155,6 +155,9 @@ pub struct Trust {
     pub anchors: Vec<Anchor>,
     /// Those that every channel of this certificate is known to trust, by the engine's reports or by probes.
     pub proven: Vec<Fingerprint>,
+    /// All anchors that a leaf needs which a channel has in use or which could be put back; `None` where that is not
+    /// known of every channel.
+    pub issued_by: Option<Vec<Fingerprint>>,
     /// The stage of a change of CA, as the machine of that change calls it.
     pub stage: Word,
     /// Whom the stage waits for: names of pods.
@@ -211,6 +214,8 @@ pub enum Standing {
     Loaded,
     /// Open connections still use it; the next one will not.
     InUseUntilReconnect,
+    /// Kafka was started with it, and only a restart changes it.
+    InUseUntilRestart,
     /// Nobody has seen it.
     Unknown,
 }
@@ -306,7 +311,7 @@ macro_rules! words {
 words!(Mode: Managed = "managed", Attached = "attached");
 words!(State: Serving = "Serving", Fetching = "Fetching", Installing = "Installing", Reloading = "Reloading",
     Verifying = "Verifying", Waiting = "Waiting", RollingBack = "RollingBack");
-words!(Standing: Served = "served", Loaded = "loaded", InUseUntilReconnect = "inUseUntilReconnect", Unknown = "unknown");
+words!(Standing: Served = "served", Loaded = "loaded", InUseUntilReconnect = "inUseUntilReconnect", InUseUntilRestart = "inUseUntilRestart", Unknown = "unknown");
 words!(OrderState: Running = "Running", Done = "Done", Failed = "Failed", Refused = "Refused");
 
 impl Snapshot {
@@ -336,8 +341,14 @@ impl Snapshot {
 impl Certificate {
     /// One of which nothing is known yet but its name.
     pub fn new(name: Text, stage: Word, now: SystemTime) -> Self {
-        let trust =
-            Trust { anchors: Vec::new(), proven: Vec::new(), stage, waits_for: Vec::new(), since: now };
+        let trust = Trust {
+            anchors: Vec::new(),
+            proven: Vec::new(),
+            issued_by: None,
+            stage,
+            waits_for: Vec::new(),
+            since: now,
+        };
         Self {
             name,
             installed: None,
@@ -350,17 +361,13 @@ impl Certificate {
         }
     }
 
-    /// Counts a turn that has ended, `Renewed` or not.
+    /// A turn has ended, well or not: it is counted and shown.
     pub fn turned(&mut self, outcome: Outcome) {
         let count = self.turns.entry(outcome.reason.clone()).or_default();
         *count = count.saturating_add(1);
-        self.attempts = if outcome.reason == Word::of(RENEWED) { 0 } else { self.attempts.saturating_add(1) };
         self.last_outcome = Some(outcome);
     }
 }
-
-/// The reason of a turn that was good.
-pub const RENEWED: &str = "Renewed";
 
 impl Leaf {
     /// What is shown of a leaf whose chain ends at `anchor`.
@@ -431,22 +438,20 @@ mod tests {
     use crate::health::testing::full;
 
     #[test]
-    fn a_turn_that_failed_is_counted_until_one_is_good() {
+    fn turns_are_counted_by_how_they_ended() {
         let mut certificate = Certificate::new(Text::new("node"), Word::of("Settled"), at(0));
-        for (reason, attempts) in
-            [("SourceUnreachable", 1), ("SourceUnreachable", 2), (RENEWED, 0), ("KeyMismatch", 1)]
-        {
-            let outcome = Outcome {
-                reason: Word::of(reason),
+        for (reason, count) in [("SourceUnreachable", 1), ("Renewed", 1), ("SourceUnreachable", 2)] {
+            let reason = Word::of(reason);
+            certificate.turned(Outcome {
+                reason: reason.clone(),
                 sentence: Text::default(),
                 at: at(0),
                 took: Duration::ZERO,
                 verify_took: None,
-            };
-            certificate.turned(outcome);
-            assert_eq!(certificate.attempts, attempts, "{reason}");
+            });
+            assert_eq!(certificate.turns.get(&reason), Some(&count));
+            assert_eq!(certificate.last_outcome.as_ref().map(|last| &last.reason), Some(&reason));
         }
-        assert_eq!(certificate.turns.get(&Word::of("SourceUnreachable")), Some(&2));
     }
 
     #[test]

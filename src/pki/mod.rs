@@ -13,6 +13,7 @@ pub mod private_key;
 pub mod hostname;
 pub mod chain;
 pub mod stores;
+pub mod jks;
 pub mod sign;
 pub mod handshake;
 pub mod io;

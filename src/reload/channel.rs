@@ -210,7 +210,7 @@ impl Node<'_> {
     fn way(&self, name: &ChannelName, store: Option<&Store>, engine: &EngineClass) -> Way {
         match (store, engine) {
             (_, EngineClass::Foreign(class)) => Way::NotReloadable(Why::ForeignEngine(class.clone())),
-            (Some(Store::Inline), _) => Way::NotReloadable(Why::InlinePem),
+            (Some(Store::Inline(_)), _) => Way::NotReloadable(Why::InlinePem),
             (_, EngineClass::Kraftlet) => Way::Engine,
             (_, EngineClass::Kafka) => match name {
                 ChannelName::Client(Client::Raft) => Way::NotReloadable(Why::RaftClient),

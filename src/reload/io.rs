@@ -1,9 +1,5 @@
-//! Handshakes with listeners, the request to reload, and what the engines inside Kafka say.
+//! Handshakes with listeners, and the request to reload.
 
-use std::io;
-use std::io::Read;
-use std::path::Path;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,17 +7,12 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio::time::sleep_until;
 
-use crate::disk;
 use crate::kafka::ask_error::AskError;
 use crate::kafka::connection::io::Connection;
 use crate::kafka::endpoint::Endpoint;
 use crate::kafka::node_id::NodeId;
 use crate::kafka::version::KafkaVersion;
 use crate::pki::handshake::Presented;
-use crate::reload::engine_report;
-use crate::reload::engine_report::EngineReport;
-use crate::reload::engine_report::MAX_BYTES;
-use crate::reload::engine_report::ReportError;
 use crate::reload::probe::Trust;
 use crate::reload::trigger::TriggerError;
 use crate::reload::verify;
@@ -44,27 +35,6 @@ pub struct Check {
     pub wanted: Wanted,
 }
 
-/// A report that could not be read.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// The system refuses.
-    #[error("cannot read {}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// It holds something else.
-    #[error("{}", path.display())]
-    Report {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: ReportError,
-    },
-}
-
 /// One handshake may take so long, within the deadline of all. A thread of Kafka that hangs is met again by a later one.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(3);
 
@@ -76,16 +46,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(10);
 
 /// The longest pause. Kafka's own reload takes a second, and a look is one handshake as long as nothing has changed.
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
-
-impl ReadError {
-    /// The word for logs, Events and metrics.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::Io { .. } => "EngineReportUnreadable",
-            Self::Report { source, .. } => source.reason(),
-        }
-    }
-}
 
 /// Looks at all listeners at the same time, again and again until each serves what it should or the deadline has
 /// passed. The reports are in the order of the checks.
@@ -154,11 +114,20 @@ async fn observe(endpoint: &Endpoint, deadline: Instant) -> Observation {
     }
 }
 
+/// What was seen of one listener of a peer.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// What it makes of our leaf.
+    pub trust: Trust,
+    /// What it presented itself.
+    pub presented: Presented,
+}
+
 /// Shows a peer the leaf of `endpoint`, which need not be installed, and learns whether the peer takes it.
-pub async fn probe(endpoint: &Endpoint, deadline: Instant) -> Trust {
+pub async fn probe(endpoint: &Endpoint, deadline: Instant) -> Seen {
     match greet(endpoint, deadline).await {
-        Ok(presented) => Trust::answered(&presented),
-        Err((error, presented)) => Trust::failed(&error, &presented, said(&error)),
+        Ok(presented) => Seen { trust: Trust::answered(&presented), presented },
+        Err((error, presented)) => Seen { trust: Trust::failed(&error, &presented, said(&error)), presented },
     }
 }
 
@@ -233,20 +202,6 @@ pub async fn reload_controller(
     Err(TriggerError::NoActiveController { said })
 }
 
-/// What the engines of a node's Kafka have loaded; `None` while there is none: Kafka has not started, or its engines cannot write there.
-pub fn engine_report(path: &Path) -> Result<Option<EngineReport>, ReadError> {
-    let at = |source| ReadError::Io { path: path.to_owned(), source };
-    let mut bytes = Vec::new();
-    let file = match disk::io::open_regular(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        opened => opened.map_err(at)?,
-    };
-    let file = file.ok_or_else(|| at(io::Error::new(io::ErrorKind::InvalidInput, "not a file")))?;
-    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(at)?;
-    let report = engine_report::parse(&bytes);
-    report.map(Some).map_err(|source| ReadError::Report { path: path.to_owned(), source })
-}
-
 /// An error and its causes in one line.
 fn said(error: &AskError) -> String {
     let mut text = error.to_string();
@@ -257,25 +212,4 @@ fn said(error: &AskError) -> String {
         source = cause.source();
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-
-    #[test]
-    fn no_report_is_none_and_anything_else_has_its_word() {
-        let root = tempfile::tempdir().unwrap();
-        let at = |name: &str, bytes: &[u8]| {
-            fs::write(root.path().join(name), bytes).unwrap();
-            engine_report(&root.path().join(name))
-        };
-        assert!(engine_report(&root.path().join("none")).unwrap().is_none());
-        assert_eq!(at("good", b"{\"process\":\"p\",\"lines\":0}\n").unwrap().unwrap().process, "p");
-        assert_eq!(at("torn", b"{\"pro").unwrap_err().reason(), "EngineReportMalformed");
-        assert_eq!(at("large", &[0; MAX_BYTES * 2]).unwrap_err().reason(), "EngineReportTooLarge");
-        assert_eq!(engine_report(root.path()).unwrap_err().reason(), "EngineReportUnreadable");
-    }
 }

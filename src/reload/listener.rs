@@ -24,7 +24,8 @@ pub struct NodeListener {
     /// The bound port.
     pub port: u16,
     /// The name to verify: the advertised host, or the host of the node's own entry among the voters, or the bound
-    /// host. `None` where only the machine's own name is advertised, which the properties do not say.
+    /// host. `None` where only the machine's own name is advertised, which the properties do not say, or a name that no
+    /// certificate can vouch for.
     pub tls_name: Option<Host>,
     /// TLS or not, SASL or not.
     pub security_protocol: SecurityProtocol,

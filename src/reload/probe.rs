@@ -58,3 +58,20 @@ impl Trust {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_that_was_never_asked_tells_nothing() {
+        let nothing = Presented::default();
+        assert_eq!(Trust::answered(&nothing), Trust::NotAsked);
+        let error = AskError::ConnectTimedOut { address: "kafka-0:9093".to_owned() };
+        let trust = Trust::failed(&error, &nothing, "so".to_owned());
+        assert_eq!(
+            (trust.reason(), &trust),
+            ("PeerUnreachable", &Trust::CannotTell { why: "so".to_owned() })
+        );
+    }
+}

@@ -23,8 +23,9 @@ pub struct Stores {
 pub enum Store {
     /// A file.
     File(FileStore),
-    /// PEM text that stands in the properties themselves (KIP-651): no file, so nothing that can be read again.
-    Inline,
+    /// PEM text that stands in the properties themselves (KIP-651), key and chain one after the other: no file, so
+    /// nothing that can be read again.
+    Inline(Secret),
 }
 
 /// A store that is a file.
@@ -82,10 +83,12 @@ impl Stores {
             }))
         };
         // DefaultSslEngineFactory looks for text first; text and file together are an error to it.
-        let inline = |key: &str| value(key).map(|_| Store::Inline);
+        let key = value("ssl.keystore.key").unwrap_or_default();
+        let pair = value("ssl.keystore.certificate.chain").map(|chain| format!("{key}\n{chain}"));
+        let anchors = value("ssl.truststore.certificates");
         Self {
-            keystore: inline("ssl.keystore.certificate.chain").or_else(|| file("keystore")),
-            truststore: inline("ssl.truststore.certificates").or_else(|| file("truststore")),
+            keystore: pair.map(|text| Store::Inline(Secret::new(text))).or_else(|| file("keystore")),
+            truststore: anchors.map(|text| Store::Inline(Secret::new(text))).or_else(|| file("truststore")),
             engine: match value("ssl.engine.factory.class") {
                 None => EngineClass::Kafka,
                 Some(ENGINE_CLASS) => EngineClass::Kraftlet,
@@ -101,7 +104,7 @@ impl Store {
     pub fn file(&self) -> Option<&FileStore> {
         match self {
             Self::File(file) => Some(file),
-            Self::Inline => None,
+            Self::Inline(_) => None,
         }
     }
 }
@@ -138,7 +141,7 @@ mod tests {
         let stores = Stores::of(&properties, &ListenerName::new("INTERNAL"));
         let shown = |store: Option<Store>| match store {
             None => "none".to_owned(),
-            Some(Store::Inline) => "inline".to_owned(),
+            Some(Store::Inline(_)) => "inline".to_owned(),
             Some(Store::File(file)) => {
                 let password = file.password.map_or("", |_| " with a password");
                 let key_password = file.key_password.map_or("", |_| " with a key password");

@@ -78,3 +78,48 @@ pub fn route(is_broker: bool) -> Route {
 pub fn key(listener_name: &str) -> String {
     format!("listener.name.{}.ssl.keystore.location", listener_name.to_lowercase())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(code: ErrorCode) -> AskError {
+        let source = ResponseError::Refused { code, message: None };
+        AskError::Response { address: "kafka-0:9093".to_owned(), wanted: "a change", source }
+    }
+
+    #[test]
+    fn brokers_are_asked_themselves_and_controllers_by_way_of_the_active_one() {
+        assert_eq!(route(true), Route::Itself);
+        assert_eq!(route(false), Route::ActiveController);
+        assert_eq!(key("INTERNAL"), "listener.name.internal.ssl.keystore.location");
+    }
+
+    #[test]
+    fn a_controller_that_an_old_release_does_not_know_needs_a_restart() {
+        let node_id: NodeId = 7.try_into().unwrap();
+        let old = Some("4.2.1".parse().unwrap());
+        let new = Some("4.3.0".parse().unwrap());
+        for (code, release, want) in [
+            (ErrorCode::BROKER_ID_NOT_REGISTERED, old, "ReloadNeedsRestart"),
+            (ErrorCode::BROKER_ID_NOT_REGISTERED, None, "ReloadNeedsRestart"),
+            (ErrorCode::BROKER_ID_NOT_REGISTERED, new, "PeerRefuses"),
+            (ErrorCode::NOT_CONTROLLER, old, "PeerRefuses"),
+        ] {
+            let error = TriggerError::of_controller(refused(code), node_id, release);
+            assert_eq!(error.reason(), want, "{code} {release:?}");
+        }
+        let error = TriggerError::of_controller(refused(ErrorCode::BROKER_ID_NOT_REGISTERED), node_id, old);
+        assert_eq!(
+            error.to_string(),
+            "node 7 is a controller of a dynamic quorum, which Kafka reloads from release 4.3 on"
+        );
+    }
+
+    #[test]
+    fn all_controllers_are_heard_when_none_is_active() {
+        let said = vec!["a".to_owned(), "b".to_owned()];
+        let error = TriggerError::NoActiveController { said };
+        assert_eq!(error.to_string(), "no active controller answers: a; b");
+    }
+}

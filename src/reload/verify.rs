@@ -129,7 +129,7 @@ pub fn judge(wanted: &Wanted, observations: &[Observation]) -> Verdict {
     for verdict in observations.iter().map(|seen| judge_one(wanted, seen)) {
         one = Some(match one {
             None => verdict,
-            Some(before) => together(wanted, before, verdict),
+            Some(before) => together(before, verdict),
         });
     }
     one.unwrap_or_else(|| Verdict::Slow { why: "no handshake could be made in time".to_owned() })
@@ -168,11 +168,11 @@ fn of_leaf(wanted: &Wanted, leaf: Fingerprint, seen: &Observation) -> Verdict {
 }
 
 /// Two handshakes with one listener: the graver one, and where one was good and one was not, both.
-fn together(wanted: &Wanted, a: Verdict, b: Verdict) -> Verdict {
+fn together(a: Verdict, b: Verdict) -> Verdict {
     let (graver, other) = if gravity(&b) > gravity(&a) { (b, a) } else { (a, b) };
     match graver {
         Verdict::StillOld { leaf } | Verdict::Other { leaf }
-            if leaf != wanted.leaf && matches!(other, Verdict::Served | Verdict::OtherChain) =>
+            if matches!(other, Verdict::Served | Verdict::OtherChain) =>
         {
             Verdict::Mixed { leaf }
         }
@@ -296,6 +296,129 @@ impl fmt::Display for Report {
             Verdict::Slow { why } => {
                 write!(f, "listener {listener} does not show leaf {want} in time: {why}")
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(word: &str) -> Fingerprint {
+        Fingerprint::of(word.as_bytes())
+    }
+
+    fn seen(leaf: &str, end: End) -> Observation {
+        let presented = leaf.split_whitespace().map(of).collect();
+        Observation { presented, end }
+    }
+
+    fn wanted(ours: Ours) -> Wanted {
+        Wanted { leaf: of("new"), issuers: vec![of("ca")], previous: Some(of("old")), ours }
+    }
+
+    fn why() -> String {
+        "so".to_owned()
+    }
+
+    #[test]
+    fn only_a_new_leaf_that_does_not_work_is_broken() {
+        use Meaning::*;
+        for (leaf, end, want, meaning) in [
+            ("new ca", End::Answered, "NewLeafServed", Verified),
+            ("new ca root", End::Answered, "NewLeafServed", Verified),
+            ("new", End::Answered, "OtherChainServed", NotYet),
+            ("new other", End::Answered, "OtherChainServed", NotYet),
+            ("old ca", End::Answered, "OldLeafServed", NotYet),
+            ("else ca", End::Answered, "UnknownLeafServed", NotYet),
+            ("", End::Answered, "ListenerUnreachable", NotYet),
+            ("new ca", End::RefusesOurs(why()), "NewLeafBroken", NewLeafBroken),
+            ("new ca", End::NotGood(why()), "NewLeafBroken", NewLeafBroken),
+            ("", End::NothingPresented(why()), "NewLeafBroken", NewLeafBroken),
+            // An old leaf that has expired, or that refuses the new one, is an old leaf.
+            ("old ca", End::RefusesOurs(why()), "OldLeafServed", NotYet),
+            ("old ca", End::NotGood(why()), "OldLeafServed", NotYet),
+            ("old ca", End::Slow(why()), "OldLeafServed", NotYet),
+            ("else", End::NotGood(why()), "UnknownLeafServed", NotYet),
+            // Kafka is down or slow, whatever it presented before.
+            ("new ca", End::Slow(why()), "ListenerDoesNotAnswer", NotYet),
+            ("new ca", End::Unreachable(why()), "ListenerUnreachable", NotYet),
+            ("", End::Slow(why()), "ListenerDoesNotAnswer", NotYet),
+            ("", End::Unreachable(why()), "ListenerUnreachable", NotYet),
+        ] {
+            let verdict = judge(&wanted(Ours::MustBeTaken), &[seen(leaf, end.clone())]);
+            assert_eq!((verdict.reason(), verdict.meaning()), (want, meaning), "{leaf} {end:?}");
+        }
+    }
+
+    #[test]
+    fn where_others_are_trusted_only_what_is_presented_counts() {
+        for (end, want) in [
+            (End::RefusesOurs(why()), "NewLeafServed"),
+            (End::NotGood(why()), "NewLeafBroken"),
+            (End::Slow(why()), "ListenerDoesNotAnswer"),
+        ] {
+            let verdict = judge(&wanted(Ours::MayBeRefused), &[seen("new ca", end.clone())]);
+            assert_eq!(verdict.reason(), want, "{end:?}");
+        }
+    }
+
+    #[test]
+    fn handshakes_together_are_as_good_as_the_worst_of_them() {
+        let new = || seen("new ca", End::Answered);
+        let old = || seen("old ca", End::Answered);
+        let slow = || seen("", End::Slow(why()));
+        for (observations, want) in [
+            (vec![new(), new(), new()], "NewLeafServed"),
+            (vec![old(), old()], "OldLeafServed"),
+            (vec![new(), old(), new()], "TwoLeavesServed"),
+            (vec![old(), new()], "TwoLeavesServed"),
+            (vec![new(), seen("else", End::Answered)], "TwoLeavesServed"),
+            (vec![old(), seen("else", End::Answered)], "UnknownLeafServed"),
+            (vec![new(), slow()], "ListenerDoesNotAnswer"),
+            (vec![old(), slow()], "OldLeafServed"),
+            (vec![new(), seen("", End::Unreachable(why()))], "ListenerUnreachable"),
+            (vec![new(), old(), seen("new ca", End::NotGood(why()))], "NewLeafBroken"),
+            (vec![], "ListenerDoesNotAnswer"),
+        ] {
+            let verdict = judge(&wanted(Ours::MustBeTaken), &observations);
+            assert_eq!(verdict.reason(), want, "{observations:?}");
+        }
+    }
+
+    #[test]
+    fn a_report_is_a_sentence() {
+        let (old, new) = (of("old").short(), of("new").short());
+        for (verdict, want) in [
+            (Verdict::Served, format!("listener INTERNAL serves leaf {new}")),
+            (
+                Verdict::StillOld { leaf: of("old") },
+                format!("listener INTERNAL still presents leaf {old}; want {new}"),
+            ),
+            (
+                Verdict::Mixed { leaf: of("old") },
+                format!("listener INTERNAL presents leaf {old} beside {new}"),
+            ),
+            (
+                Verdict::Other { leaf: of("old") },
+                format!("listener INTERNAL presents leaf {old}, which nobody knows; want {new}"),
+            ),
+            (
+                Verdict::OtherChain,
+                format!("listener INTERNAL presents leaf {new} without the certificates that belong to it"),
+            ),
+            (
+                Verdict::Broken { why: why() },
+                format!("listener INTERNAL has leaf {new}, and handshakes fail: so"),
+            ),
+            (
+                Verdict::Unreachable { why: why() },
+                format!("listener INTERNAL cannot be reached to show leaf {new}: so"),
+            ),
+            (Verdict::Slow { why: why() }, format!("listener INTERNAL does not show leaf {new} in time: so")),
+        ] {
+            let report = Report { listener: "INTERNAL".to_owned(), want: of("new"), verdict };
+            assert_eq!(report.to_string(), want);
         }
     }
 }

@@ -4,23 +4,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rcgen::BasicConstraints;
-use rcgen::CertificateParams;
-use rcgen::CertifiedIssuer;
-use rcgen::IsCa;
-use rcgen::KeyPair;
-use rustls::ClientConfig;
-use rustls::RootCertStore;
 use rustls::ServerConfig;
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::ServerCertVerifier;
-use rustls::server::WebPkiClientVerifier;
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::PrivateKeyDer;
-use tokio::io::AsyncRead;
-use tokio::io::AsyncReadExt;
-use tokio::io::AsyncWrite;
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::net::TcpSocket;
 use tokio::net::TcpStream;
@@ -35,72 +19,16 @@ use kraftlet::kafka::endpoint::Tls;
 use kraftlet::kafka::io::describe_quorum;
 use kraftlet::kafka::io::random_cluster_id;
 use kraftlet::kafka::io::random_directory_id;
-use kraftlet::kafka::wire::Writer;
-use kraftlet::pki::handshake::TlsClient;
+use kraftlet::kafka::login::Login;
+use kraftlet::kafka::login::Mechanism;
+use kraftlet::kafka::scram::ScramMechanism;
 
-/// Long enough for any machine; nothing waits for it but a failure.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// For the cases that must run into it.
-const IMPATIENCE: Duration = Duration::from_millis(300);
-
-/// What a listener does with one connection.
-#[derive(Clone)]
-enum Listener {
-    /// Answers like a controller of this partition error code.
-    Controller(i16),
-    /// Answers ApiVersions, but knows no DescribeQuorum.
-    NoQuorum,
-    /// Reads the request, writes these bytes and ends.
-    Bytes(&'static [u8]),
-    /// Reads for ever and says nothing.
-    Silent,
-}
-
-fn api_versions(api_key: i16) -> Writer {
-    let mut body = Writer::new();
-    body.i16(0).compact_length(1).i16(api_key).i16(0).i16(2).no_tagged_fields().i32(0).no_tagged_fields();
-    body
-}
-
-fn quorum(code: i16) -> Writer {
-    let mut body = Writer::new();
-    // Version 2: tags of the header, no error, one topic with one partition.
-    body.no_tagged_fields().i16(0).unsigned_varint(0);
-    body.compact_length(1).compact_string("__cluster_metadata").compact_length(1);
-    body.i32(0).i16(code).unsigned_varint(0).i32(if code == 0 { 1 } else { -1 }).i32(7).i64(42);
-    body.compact_length(1).i32(1).raw(&[9; 16]).i64(43).i64(1000).i64(1000).no_tagged_fields();
-    body.compact_length(0).no_tagged_fields().no_tagged_fields();
-    body.compact_length(0).no_tagged_fields();
-    body
-}
-
-async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, listener: Listener) -> std::io::Result<()> {
-    loop {
-        let length = stream.read_u32().await?;
-        let mut request = vec![0; length as usize];
-        stream.read_exact(&mut request).await?;
-        let body = match (&listener, request[..2].try_into().map(i16::from_be_bytes)) {
-            (Listener::Silent, _) => continue,
-            (Listener::Bytes(bytes), _) => {
-                stream.write_all(bytes).await?;
-                return stream.shutdown().await;
-            }
-            (Listener::Controller(_), Ok(18)) => api_versions(55),
-            (Listener::NoQuorum, Ok(18)) => api_versions(3),
-            (Listener::Controller(code), Ok(55)) => quorum(*code),
-            other => panic!("unexpected request {:?}", other.1),
-        };
-        let mut response = request[4..8].to_vec();
-        response.extend_from_slice(&body.into_bytes());
-        stream.write_u32(response.len() as u32).await?;
-        stream.write_all(&response).await?;
-        stream.flush().await?;
-    }
-}
-
-fn run<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
-}
+use crate::loopback::Authority;
+use crate::loopback::IMPATIENCE;
+use crate::loopback::Listener;
+use crate::loopback::PATIENCE;
+use crate::loopback::run;
+use crate::loopback::serve;
 
 /// A question to a listener without TLS.
 async fn ask_at(address: &str, patience: Duration) -> AskError {
@@ -115,6 +43,16 @@ fn ask(
     client: Option<Tls>,
     patience: Duration,
 ) -> Result<QuorumInfo, AskError> {
+    ask_with(listener, server, client, None, patience)
+}
+
+fn ask_with(
+    listener: Listener,
+    server: Option<Arc<ServerConfig>>,
+    client: Option<Tls>,
+    login: Option<Login>,
+    patience: Duration,
+) -> Result<QuorumInfo, AskError> {
     run(async {
         let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = socket.local_addr().unwrap().to_string();
@@ -125,7 +63,7 @@ fn ask(
                 Some(config) => serve(TlsAcceptor::from(config).accept(stream).await?, listener).await,
             }
         });
-        let endpoint = Endpoint { address, tls: client, login: None };
+        let endpoint = Endpoint { address, tls: client, login };
         describe_quorum(&endpoint, Instant::now() + patience).await
     })
 }
@@ -197,62 +135,6 @@ fn an_address_that_is_none_is_not_nobody() {
     }
 }
 
-/// A CA and what it signs.
-struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        Self { issuer: CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap() }
-    }
-
-    fn leaf(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec!["kafka-0.kafka".to_owned()]).unwrap();
-        let leaf = params.signed_by(&key, &self.issuer).unwrap();
-        (vec![leaf.der().clone()], PrivateKeyDer::Pkcs8(key.serialize_der().into()))
-    }
-
-    fn roots(&self) -> Arc<RootCertStore> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.issuer.der().clone()).unwrap();
-        Arc::new(roots)
-    }
-
-    /// A listener that wants a leaf of this CA.
-    fn server(&self) -> Arc<ServerConfig> {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let verifier = WebPkiClientVerifier::builder_with_provider(self.roots(), Arc::clone(&provider));
-        let (chain, key) = self.leaf();
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_client_cert_verifier(verifier.build().unwrap())
-            .with_single_cert(chain, key);
-        Arc::new(config.unwrap())
-    }
-
-    /// A client that trusts this CA and shows a leaf of `own`.
-    fn client(&self, own: Option<&Self>, server_name: &str) -> Tls {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let verifier = WebPkiServerVerifier::builder_with_provider(self.roots(), Arc::clone(&provider));
-        let verifier: Arc<dyn ServerCertVerifier> = verifier.build().unwrap();
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::clone(&verifier));
-        let config = match own.map(Self::leaf) {
-            Some((chain, key)) => config.with_client_auth_cert(chain, key).unwrap(),
-            None => config.with_no_client_auth(),
-        };
-        Tls::new(TlsClient::new(config, verifier), server_name).unwrap()
-    }
-}
-
 #[test]
 fn mutual_tls_is_spoken_and_whoever_refuses_it_is_there() {
     let (ours, other) = (Authority::new(), Authority::new());
@@ -278,6 +160,34 @@ fn tls_to_a_plaintext_listener_is_not_nobody() {
     let client = ours.client(Some(&ours), "kafka-0.kafka");
     let error = ask(Listener::Bytes(b""), None, Some(client), IMPATIENCE).unwrap_err();
     assert!(!error.nobody_there(), "{error}");
+}
+
+#[test]
+fn a_login_is_taken_or_refused_with_a_reason() {
+    for (mechanism, password, want) in [
+        (Mechanism::Plain, "sesame", "ok"),
+        (Mechanism::Plain, "simsim", "LoginRefused"),
+        (Mechanism::Scram(ScramMechanism::Sha256), "sesame", "SaslMechanismNotEnabled"),
+    ] {
+        let login = Login::new(mechanism, "ada", password.to_owned().into()).unwrap();
+        let got = ask_with(Listener::Login, None, None, Some(login), PATIENCE);
+        assert!(!got.as_ref().is_err_and(AskError::nobody_there));
+        assert_eq!(got.as_ref().map_or_else(AskError::reason, |_| "ok"), want, "{got:?}");
+    }
+}
+
+#[test]
+fn a_login_that_gets_no_sense_ends() {
+    let login = || Login::new(Mechanism::Plain, "ada", "sesame".to_owned().into()).unwrap();
+    for (bytes, want) in [
+        (&b""[..], "PeerDoesNotAnswer"),
+        (&[0x7f, 0xff, 0xff, 0xff], "PeerAnswerUnreadable"),
+        (&[0, 0, 0, 10, 0, 0, 0, 1, 0, 33, 0x7f, 0xff, 0xff, 0xff], "PeerAnswerUnreadable"),
+        (&[0, 0, 0, 6, 0, 0, 0, 1, 0, 34], "PeerRefuses"),
+    ] {
+        let error = ask_with(Listener::Bytes(bytes), None, None, Some(login()), PATIENCE).unwrap_err();
+        assert_eq!(error.reason(), want, "{error}");
+    }
 }
 
 #[test]

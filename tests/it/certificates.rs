@@ -18,10 +18,15 @@ use crate::program::ends;
 use crate::program::mode;
 use crate::program::text;
 
-const HOST: &str = "demo-0.demo.localhost";
-
 fn machine() -> Machine {
     Machine::new(&["--replicas", "1"])
+}
+
+/// The address of node 0, which the settings give as a template.
+fn host(machine: &Machine) -> String {
+    let settings = fs::read_to_string(machine.path("cluster.yaml")).unwrap();
+    let template = settings.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
+    template.trim_matches('"').replace("{nodeId+1}", "1")
 }
 
 /// A Secret's folder: a leaf for both ends or for a server only, its issuer, and `ca.crt` of that issuer or another.
@@ -36,7 +41,7 @@ fn mount(machine: &Machine, common_name: &str, usages: &[ExtendedKeyUsagePurpose
         (certificate.pem(), Issuer::new(params, key))
     };
     let ((issuer_pem, issuer), (other_pem, _)) = (ca("issuer"), ca("other"));
-    let mut params = CertificateParams::new(vec![HOST.to_owned()]).unwrap();
+    let mut params = CertificateParams::new(vec![host(machine)]).unwrap();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, common_name);
     params.extended_key_usages = usages.to_vec();

@@ -5,7 +5,11 @@
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
+mod loopback;
+#[cfg(test)]
 mod ask;
+#[cfg(test)]
+mod reload;
 #[cfg(test)]
 mod program;
 #[cfg(test)]
@@ -13,4 +17,8 @@ mod certificates;
 #[cfg(test)]
 mod storage;
 #[cfg(test)]
+mod health;
+#[cfg(test)]
 mod readme;
+#[cfg(test)]
+mod attach;

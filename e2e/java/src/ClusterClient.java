@@ -365,7 +365,7 @@ public final class ClusterClient {
         return context;
     }
 
-    private static Collection<? extends Certificate> certificates(String pem) throws Exception {
+    static Collection<? extends Certificate> certificates(String pem) throws Exception {
         StringBuilder blocks = new StringBuilder();
         String end = "-----END CERTIFICATE-----";
         for (int from = pem.indexOf("-----BEGIN CERTIFICATE-----"); from >= 0;

@@ -226,7 +226,9 @@ public final class LoadClient {
 
     private void createTopic() throws Exception {
         try (Admin admin = Admin.create(properties)) {
-            NewTopic wanted = new NewTopic(topic, PARTITIONS, (short) 3).configs(Map.of("min.insync.replicas", "2"));
+            short replicas = (short) Math.min(3, admin.describeCluster().nodes().get(30, TimeUnit.SECONDS).size());
+            NewTopic wanted = new NewTopic(topic, PARTITIONS, replicas)
+                .configs(Map.of("min.insync.replicas", String.valueOf(Math.max(1, replicas - 1))));
             admin.createTopics(List.of(wanted)).all().get(30, TimeUnit.SECONDS);
         }
     }

@@ -15,7 +15,7 @@ use crate::certificates::request::Request;
 use crate::pki::certificate::Certificate;
 
 /// A place that gives certificates.
-pub trait Source {
+pub trait Source: Send + Sync {
     /// What [`fetch`](Self::fetch) would do, for `explain`; touches nothing.
     fn describe(&self) -> String;
 

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::cell::RefCell;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::SystemTime;
 
@@ -21,21 +22,24 @@ use crate::commands::failure::Failure;
 use crate::commands::failure::chain;
 use crate::commands::sidecar::context::Context;
 use crate::disk::io as disk_io;
-use crate::disk::step::Content;
 use crate::disk::step::Step;
 use crate::pki::certificate::Certificate as X509;
 use crate::pki::certificate::Fingerprint;
 
 /// One certificate of this node, and what its renewal has in hand.
 pub struct Hands {
-    context: Rc<Context>,
-    certificate: Certificate,
+    pub(crate) context: Rc<Context>,
+    pub(crate) certificate: Certificate,
     /// Fetched, and not installed yet.
-    fetched: RefCell<Option<Bundle>>,
+    pub(crate) fetched: RefCell<Option<Bundle>>,
     /// The last leaf that every channel has shown: what lies on the disk is kept before it is replaced, if it is this.
     good: Cell<Option<Fingerprint>>,
     /// The leaf that was installed before the present one.
     previous: Cell<Option<Fingerprint>>,
+    /// The truststore that the change of a CA wants here; empty when it wants none.
+    pub(crate) planned: RefCell<Vec<X509>>,
+    /// A person has ordered that anchors which the source does not name any more are let go of.
+    pub(crate) forget: Cell<bool>,
 }
 
 impl Hands {
@@ -47,6 +51,8 @@ impl Hands {
             fetched: RefCell::default(),
             good: Cell::default(),
             previous: Cell::default(),
+            planned: RefCell::default(),
+            forget: Cell::default(),
         }
     }
 
@@ -82,6 +88,31 @@ impl Hands {
         Ok(install::read(&kept, order.kind()))
     }
 
+    /// Where the stores are.
+    pub fn folder(&self) -> PathBuf {
+        self.context.inputs.run_folder.join("tls").join(&self.certificate.name)
+    }
+
+    /// The files whose content decides what the source gives.
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.order()
+            .map(|order| order.source().files())
+            .unwrap_or_default()
+            .into_iter()
+            .chain(self.certificate.trust.clone())
+            .collect()
+    }
+
+    /// Whether the source makes a new leaf when it is asked.
+    pub fn source_issues(&self) -> bool {
+        self.order().is_ok_and(|order| order.source().issues())
+    }
+
+    /// The leaf that was installed before the present one, in this process.
+    pub(crate) fn previous_leaf(&self) -> Option<Fingerprint> {
+        self.previous.get()
+    }
+
     /// Tells which leaf every channel was last seen to show.
     pub fn is_good(&self, good: Option<Fingerprint>) {
         self.good.set(good);
@@ -94,15 +125,20 @@ impl Hands {
         let fetching = tokio::task::spawn_blocking(move || {
             // A new CA would cut off every node that trusts the one that was there.
             if order.makes_a_ca() {
-                return Err(Reason::new("CaMissing", format!("there is no CA any more: {}", order.source().describe())));
+                return Err(Reason::new(
+                    "CaMissing",
+                    format!("there is no CA any more: {}", order.source().describe()),
+                ));
             }
             order.fetch(SystemTime::now()).map_err(|error| Reason::new(error.reason(), chain(&error)))
         });
-        let bundle = fetching.await.map_err(|_| Reason::new("FetchFailed", "the source's reader broke off"))??;
+        let bundle =
+            fetching.await.map_err(|_| Reason::new("FetchFailed", "the source's reader broke off"))??;
         let is_same = |installed: &Bundle| {
             installed.key().pkcs8_der() == bundle.key().pkcs8_der() && installed.chain().eq(bundle.chain())
         };
-        let content = if installed.as_ref().is_some_and(is_same) { Fetched::AsInstalled } else { Fetched::New };
+        let content =
+            if installed.as_ref().is_some_and(is_same) { Fetched::AsInstalled } else { Fetched::New };
         let leaf = leaf_of(bundle.leaf());
         self.fetched.replace(Some(bundle));
         Ok(Answer::Fetched { leaf, content })
@@ -114,7 +150,7 @@ impl Hands {
         let fetched = fetched.as_ref().ok_or_else(|| Reason::new("NothingFetched", "nothing was fetched"))?;
         let installed = self.installed()?;
         let trusted = installed.iter().flat_map(|bundle| bundle.anchors());
-        Ok(with_anchors(fetched, fetched.anchors().iter().chain(trusted).cloned()))
+        Ok(fetched.trusting(fetched.anchors().iter().chain(trusted).cloned()))
     }
 
     fn preflight(&self) -> Result<Answer, Reason> {
@@ -145,7 +181,8 @@ impl Hands {
         if there.is_some() && there == self.good.get() {
             steps.extend(install::keep_last_good(store, order.folder(), order.kind(), &installed));
         }
-        let all = order.steps(&wanted, &installed).map_err(|error| Reason::new(error.reason(), chain(&error)))?;
+        let all =
+            order.steps(&wanted, &installed).map_err(|error| Reason::new(error.reason(), chain(&error)))?;
         match now_there {
             Some(_) => steps.extend(install::only(store, order.kind(), all)),
             // With one store missing both are written.
@@ -183,10 +220,6 @@ pub fn leaf_of(leaf: &X509) -> Leaf {
 /// A command's failure in the machine's words.
 pub fn reason(failure: &Failure) -> Reason {
     Reason::new(failure.reason(), failure.sentence())
-}
-
-fn with_anchors(bundle: &Bundle, anchors: impl IntoIterator<Item = X509>) -> Bundle {
-    Bundle::new(bundle.key().clone(), bundle.leaf().clone(), bundle.intermediates().to_vec(), anchors)
 }
 
 fn apply(steps: &[Step]) -> Result<(), Reason> {

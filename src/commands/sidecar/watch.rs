@@ -4,6 +4,7 @@
 //! a file follows the file that is gone. An event is only a hint, and none may come (network file systems, no inotify
 //! instance left), so everybody looks every [`POLL_EVERY`] as well, and compares contents.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::path::PathBuf;
@@ -35,6 +36,8 @@ const SETTLED_AT_LAST: Duration = Duration::from_secs(2);
 pub struct Watch {
     files: Vec<PathBuf>,
     hint: Arc<Notify>,
+    /// When to look without an event. It is kept here because who waits is often called away and comes back.
+    look_at: Cell<Instant>,
     // It watches as long as it lives.
     _watcher: Option<Rc<RecommendedWatcher>>,
 }
@@ -47,7 +50,12 @@ impl Watch {
         if let Err(error) = &watcher {
             tracing::warn!(reason = "WatchFailed", "files are looked at every 30 s only: {error}");
         }
-        Self { files, hint, _watcher: watcher.ok().map(Rc::new) }
+        Self {
+            files,
+            hint,
+            look_at: Cell::new(Instant::now() + POLL_EVERY),
+            _watcher: watcher.ok().map(Rc::new),
+        }
     }
 
     /// What is in the files now.
@@ -58,9 +66,12 @@ impl Watch {
     /// Returns once the files hold something else than `known`, and have stopped changing.
     pub async fn changed_from(&self, known: &ContentHash) {
         loop {
-            let _ = timeout_at(Instant::now() + POLL_EVERY, self.hint.notified()).await;
+            let _ = timeout_at(self.look_at.get(), self.hint.notified()).await;
+            // Whoever is called away from here on has used up the hint, and looks at once when it comes back.
+            self.look_at.set(Instant::now());
             let mut content = self.content();
             if content == *known {
+                self.look_at.set(Instant::now() + POLL_EVERY);
                 continue;
             }
             let at_last = Instant::now() + SETTLED_AT_LAST;

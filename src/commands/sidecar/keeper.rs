@@ -1,0 +1,175 @@
+//! The loop of one certificate: performs what the renewal machine says, tells it what happened, and shows how it goes.
+
+use std::future::pending;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::Duration;
+use std::time::SystemTime;
+
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+
+use crate::certificates::bundle::Bundle;
+use crate::certificates::chance::Chance;
+use crate::certificates::renewal;
+use crate::certificates::renewal::Issues;
+use crate::certificates::renewal::Policy;
+use crate::certificates::renewal::Rollback;
+use crate::certificates::renewal::State;
+use crate::certificates::schedule::Schedule;
+use crate::certificates::turn::Action;
+use crate::certificates::turn::Answer;
+use crate::certificates::turn::Ending;
+use crate::certificates::turn::Event;
+use crate::certificates::turn::Outcome;
+use crate::certificates::turn::Turn;
+use crate::cluster::certificate::Certificate;
+use crate::commands::sidecar::context::Context;
+use crate::commands::sidecar::hands::Hands;
+use crate::commands::sidecar::hands::leaf_of;
+use crate::commands::sidecar::show;
+use crate::commands::sidecar::trust::TrustLoop;
+use crate::commands::sidecar::watch::Watch;
+use crate::health::order::Wish;
+use crate::health::snapshot::OrderState;
+
+/// An order for one certificate, and where to tell how it goes.
+pub struct Told {
+    /// What is wished.
+    pub wish: Wish,
+    /// Dropped when there is no more to tell.
+    pub progress: mpsc::Sender<Progress>,
+}
+
+/// How an order goes, for one certificate.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    /// How far.
+    pub state: OrderState,
+    /// The word.
+    pub reason: &'static str,
+    /// The same for a person.
+    pub sentence: String,
+}
+
+/// The clock may jump, so nobody sleeps longer than this.
+const LOOK_AT_THE_CLOCK: Duration = Duration::from_secs(10);
+
+type Working<'a> = Pin<Box<dyn Future<Output = (Turn, Answer)> + 'a>>;
+
+/// Keeps one certificate alive, for ever.
+pub async fn keep(context: Rc<Context>, certificate: Certificate, mut orders: mpsc::Receiver<Told>) {
+    let hands = Hands::new(Rc::clone(&context), certificate);
+    let policy = policy(&hands);
+    let mut state = first_state(&hands);
+    let mut trust = TrustLoop::begin();
+    let mut ordered = Ordered::default();
+    let mut working: Option<Working<'_>> = None;
+    let mut watch = Watch::new(hands.files());
+    let mut known = watch.content();
+    let mut event = Event::Tick;
+    loop {
+        let before = state.last().cloned();
+        let (next, action) = renewal::step(&policy, state, event, SystemTime::now());
+        state = next;
+        hands.is_good(state.good().map(|leaf| leaf.fingerprint));
+        show::renewal(&hands, &policy, &state, before.as_ref());
+        ordered.tell(&hands, &state, before.as_ref());
+        let until = match action {
+            Action::Run { turn, work, within } => {
+                let work = hands.perform(work);
+                working = Some(Box::pin(async move { (turn, work.await) }));
+                SystemTime::now() + within
+            }
+            Action::Wait { until } => until,
+        };
+        if state.running().is_none() {
+            working = None;
+        }
+        let wait = until.duration_since(SystemTime::now()).unwrap_or_default().min(LOOK_AT_THE_CLOCK);
+        event = tokio::select! {
+            (turn, answer) = finished(&mut working) => {
+                working = None;
+                Event::Done(turn, answer)
+            }
+            () = sleep(wait) => Event::Tick,
+            () = watch.changed_from(&known) => {
+                // A folder that was replaced needs a watch of its own.
+                watch = Watch::new(hands.files());
+                known = watch.content();
+                trust.hint();
+                Event::SourceChanged
+            }
+            Some(told) = orders.recv() => match told.wish {
+                Wish::Renew { .. } => {
+                    ordered.renewals.push(told.progress);
+                    Event::Asked
+                }
+                Wish::ForgetOldTrust { .. } => {
+                    hands.forget.set(true);
+                    trust.hint();
+                    ordered.forgets.push(told.progress);
+                    Event::Tick
+                }
+            },
+            due = trust.due(&hands) => due,
+        };
+    }
+}
+
+async fn finished(working: &mut Option<Working<'_>>) -> (Turn, Answer) {
+    match working {
+        Some(work) => work.await,
+        None => pending().await,
+    }
+}
+
+fn policy(hands: &Hands) -> Policy {
+    let inputs = &hands.context.inputs;
+    let words = [inputs.cluster.cluster_id.to_string(), inputs.node.pod.to_string()];
+    let [cluster_id, pod] = &words;
+    Policy {
+        schedule: Schedule::new(hands.certificate.renew_point, hands.context.slot()),
+        chance: Chance::of(&[cluster_id, pod, &hands.certificate.name]),
+        source: if hands.source_issues() { Issues::OnRequest } else { Issues::ByItself },
+        rollback: Rollback::Possible,
+    }
+}
+
+/// What lies on the disk; that it works has to be seen.
+fn first_state(hands: &Hands) -> State {
+    let leaf = |found: Result<Option<Bundle>, _>| found.ok().flatten().map(|bundle| leaf_of(bundle.leaf()));
+    State::new(leaf(hands.installed()), leaf(hands.last_good()))
+}
+
+/// Orders that have been taken and not been carried out.
+#[derive(Default)]
+struct Ordered {
+    renewals: Vec<mpsc::Sender<Progress>>,
+    forgets: Vec<mpsc::Sender<Progress>>,
+}
+
+impl Ordered {
+    /// Tells how it goes; once an order has ended there is no more to tell. Nobody may listen any more.
+    fn tell(&mut self, hands: &Hands, state: &State, before: Option<&Outcome>) {
+        let new = state.last().filter(|last| Some(*last) != before);
+        if let Some(Outcome { ending, .. }) = new.filter(|_| !state.is_ordered()) {
+            let how_far = match ending {
+                Ending::Renewed | Ending::Verified => OrderState::Done,
+                Ending::Failed(_) => OrderState::Failed,
+                Ending::Waits(_) => OrderState::Running,
+            };
+            let progress =
+                Progress { state: how_far, reason: ending.reason(), sentence: show::sentence(ending) };
+            self.renewals.iter().for_each(|one| drop(one.try_send(progress.clone())));
+            self.renewals.retain(|_| how_far == OrderState::Running);
+        }
+        if !hands.forget.get() {
+            for one in self.forgets.drain(..) {
+                let sentence = "only what the source names is trusted".to_owned();
+                let _ =
+                    one.try_send(Progress { state: OrderState::Done, reason: "OldTrustForgotten", sentence });
+            }
+        }
+    }
+}

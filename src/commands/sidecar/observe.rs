@@ -1,0 +1,134 @@
+//! The loop that looks at the node's channels: which leaf each uses, and by when Kafka has to be restarted.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+use std::time::SystemTime;
+
+use tokio::time::Instant;
+use tokio::time::timeout;
+
+use crate::certificates::bundle::Bundle;
+use crate::cluster::certificate::Certificate;
+use crate::cluster::io as cluster_io;
+use crate::commands::certificates;
+use crate::commands::sidecar::context::Context;
+use crate::commands::sidecar::hands::Hands;
+use crate::commands::sidecar::show_channels;
+use crate::disk::io as disk_io;
+use crate::disk::step::Step;
+use crate::reload::channel::Side;
+use crate::reload::coverage::coverage;
+use crate::reload::engine::io as engine_io;
+use crate::reload::engine::report::EngineState;
+use crate::reload::engine::report::Usage;
+use crate::reload::io as reload_io;
+use crate::reload::io::Check;
+use crate::reload::node_properties::ListenerName;
+use crate::reload::observed::Observation;
+use crate::reload::observed::Observed;
+use crate::reload::start_note::Installed;
+use crate::reload::start_note::Material;
+use crate::reload::start_note::StartNote;
+use crate::reload::verify::Report;
+use crate::reload::verify::Verdict;
+
+/// Between looks when nothing has happened. Kafka takes longer than this to start again, but for a controller alone.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// One look, all listeners at once.
+const LOOK_WITHIN: Duration = Duration::from_secs(3);
+
+/// What the agent has noted of Kafka's start, for the agent after it.
+const NOTE_FILE: &str = "kafka-start.note";
+const NOTE_MODE: u32 = 0o644;
+
+/// Looks for ever.
+pub async fn observe(context: Rc<Context>) {
+    let needed: Vec<Certificate> = certificates::needed(&context.inputs).into_iter().cloned().collect();
+    let hands: Vec<Hands> = needed.into_iter().map(|one| Hands::new(Rc::clone(&context), one)).collect();
+    let path = context.inputs.run_folder.join(NOTE_FILE);
+    let mut noted = cluster_io::read(&path).ok().map(|bytes| bytes.to_vec()).unwrap_or_default();
+    let mut observed = Observed::new(StartNote::decode(&noted).unwrap_or_default());
+    loop {
+        let now = SystemTime::now();
+        let bundles: Vec<(&Hands, Bundle)> =
+            hands.iter().filter_map(|one| Some((one, one.installed().ok()??))).collect();
+        for (one, bundle) in &bundles {
+            let installed = Installed::of(Some(bundle.leaf()), bundle.anchors());
+            for channel in context.channels_in(&one.folder()) {
+                observed.take(Observation::Installed { listener: channel.listener.clone(), installed }, now);
+            }
+        }
+        let reports = std::mem::take(&mut *context.seen.borrow_mut());
+        let reports = if reports.is_empty() { look(&bundles).await } else { reports };
+        for observation in seen(&reports, &bundles).into_iter().chain(loaded(&context, &bundles)) {
+            observed.take(observation, now);
+        }
+        let covered = coverage(&context.channels, &observed);
+        show_channels::show(&context, &covered, &bundles);
+        note(&observed, &path, &mut noted);
+        let _ = timeout(LOOK_EVERY, context.look.notified()).await;
+    }
+}
+
+/// One handshake with each listener.
+async fn look(bundles: &[(&Hands, Bundle)]) -> Vec<Report> {
+    let checks = bundles.iter().filter_map(|(hands, bundle)| hands.checks(bundle).ok()).flatten();
+    let checks: Vec<Check> = checks.map(|check| Check { handshakes: 1, ..check }).collect();
+    reload_io::look(&checks, Instant::now() + LOOK_WITHIN).await
+}
+
+fn seen(reports: &[Report], bundles: &[(&Hands, Bundle)]) -> Vec<Observation> {
+    let nobody_there = |report: &Report| matches!(report.verdict, Verdict::Unreachable { .. });
+    if reports.is_empty() {
+        return Vec::new();
+    }
+    if reports.iter().all(nobody_there) {
+        return vec![Observation::Away];
+    }
+    let mut observations = vec![Observation::Up];
+    for report in reports.iter().filter(|report| report.verdict == Verdict::Served) {
+        let leaf =
+            bundles.iter().map(|(_, bundle)| bundle.leaf()).find(|leaf| leaf.fingerprint() == report.want);
+        let listener = ListenerName::new(&report.listener);
+        observations.extend(leaf.map(|leaf| Observation::Served { listener, leaf: Material::of_leaf(leaf) }));
+    }
+    observations
+}
+
+/// Of several instances with one prefix and side, one that lags behind what is installed.
+fn loaded(context: &Context, bundles: &[(&Hands, Bundle)]) -> Vec<Observation> {
+    let Ok(Some(report)) = engine_io::read(&context.engine_report_path()) else { return Vec::new() };
+    let leaves: Vec<_> = bundles.iter().map(|(_, bundle)| Some(bundle.leaf().fingerprint())).collect();
+    let mut slowest: BTreeMap<(String, Side), &EngineState> = BTreeMap::new();
+    for state in &report.states {
+        let sides: &[Side] = match state.usage {
+            Usage::Server => &[Side::Server],
+            Usage::Client => &[Side::Client],
+            Usage::Both | Usage::Unknown => &[Side::Server, Side::Client],
+        };
+        for side in sides {
+            let slot = slowest.entry((state.listener.clone(), *side)).or_insert(state);
+            if leaves.contains(&slot.leaf) {
+                *slot = state;
+            }
+        }
+    }
+    let observation = |((listener, side), state): ((String, Side), &EngineState)| Observation::Loaded {
+        listener: ListenerName::new(&listener),
+        side,
+        leaf: state.leaf,
+        trust: state.trust,
+    };
+    slowest.into_iter().map(observation).collect()
+}
+
+/// Keeps the note on the disk, when it has changed. What cannot be kept costs a restart that would not be needed.
+fn note(observed: &Observed, path: &PathBuf, noted: &mut Vec<u8>) {
+    let bytes = observed.note().encode();
+    if bytes != *noted && disk_io::apply(&[Step::replace(path, bytes.clone(), NOTE_MODE)]).is_ok() {
+        *noted = bytes;
+    }
+}

@@ -1,0 +1,112 @@
+//! What is seen of the nodes of the cluster during a change of CA: what their agents say, what their listeners present,
+//! and whether those take a new leaf.
+
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::certificates::bundle::Bundle;
+use crate::certificates::trust;
+use crate::certificates::trust::Anchors;
+use crate::certificates::trust::Peer;
+use crate::certificates::trust::Probe;
+use crate::certificates::trust::Report;
+use crate::cluster::derived::host_port;
+use crate::cluster::model::Node;
+use crate::commands::sidecar::context::Context;
+use crate::commands::sidecar::verify::tls_client;
+use crate::health::address;
+use crate::health::io as health_io;
+use crate::health::snapshot::Snapshot;
+use crate::kafka::endpoint::Endpoint;
+use crate::kafka::endpoint::Tls;
+use crate::pki::handshake::TlsClient;
+use crate::reload::io as reload_io;
+use crate::reload::io::Seen;
+use crate::reload::probe::Trust;
+
+/// All peers are looked at at once, and nobody is waited for longer.
+const LOOK_WITHIN: Duration = Duration::from_secs(3);
+
+/// Looks at every node of the settings that uses certificate `name`, this one included.
+///
+/// `known` is the installed leaf with all anchors that the node or its source knows; `next` a leaf that was fetched and
+/// is not installed: it is what the listeners are shown.
+pub async fn look(context: &Context, name: &str, known: &Bundle, next: Option<&Bundle>) -> Vec<Peer> {
+    let shown = next.unwrap_or(known).trusting(known.anchors().iter().cloned());
+    let Ok(client) = tls_client(&shown) else { return Vec::new() };
+    let deadline = Instant::now() + LOOK_WITHIN;
+    let mut looking = JoinSet::new();
+    let nodes = context.inputs.cluster.nodes(context.inputs.facts.namespace.as_deref());
+    for (rank, node) in nodes.iter().enumerate() {
+        let endpoints = endpoints(context, name, node, &client);
+        let address = address::read_address(&context.inputs.cluster, node).ok();
+        let (pod, name, known) = (node.pod.to_string(), name.to_owned(), known.clone());
+        looking.spawn(async move {
+            let said = async {
+                let address = address?;
+                health_io::status_of(&address, deadline).await.ok()
+            };
+            let seen = async {
+                let mut all = Vec::new();
+                for endpoint in &endpoints {
+                    all.push(reload_io::probe(endpoint, deadline).await);
+                }
+                all
+            };
+            let (said, seen) = tokio::join!(said, seen);
+            let report = said.and_then(|said| report(&said, &name));
+            (rank, Peer { name: pod, report, probe: probe(&seen), presents: presents(&seen, &known) })
+        });
+    }
+    let mut peers = looking.join_all().await;
+    peers.sort_by_key(|(rank, _)| *rank);
+    peers.into_iter().map(|(_, peer)| peer).collect()
+}
+
+/// The listeners of a node that have this certificate and are for its peers.
+fn endpoints(context: &Context, name: &str, node: &Node, client: &TlsClient) -> Vec<Endpoint> {
+    let cluster = &context.inputs.cluster;
+    let for_peers = cluster
+        .listeners_of(node)
+        .filter(|one| one.certificate.as_deref() == Some(name))
+        .filter(|one| one.is_for_controllers() || one.is_for_brokers());
+    let endpoint = |listener| {
+        let (host, port) = cluster.address(node, listener).ok()?;
+        Some(Endpoint {
+            address: host_port(&host, port),
+            tls: Some(Tls::new(client.clone(), &host)?),
+            login: None,
+        })
+    };
+    for_peers.filter_map(endpoint).collect()
+}
+
+fn report(said: &Snapshot, name: &str) -> Option<Report> {
+    let certificate = said.certificates.iter().find(|one| one.name.as_str() == name)?;
+    let trusted = certificate.trust.proven.iter().copied().collect();
+    let issued_by = certificate.trust.issued_by.iter().flatten().copied().collect();
+    Some(Report { trusted, issued_by })
+}
+
+fn probe(seen: &[Seen]) -> Probe {
+    let took = |one: &Seen| matches!(one.trust, Trust::Trusted { .. });
+    if !seen.is_empty() && seen.iter().all(took) { Probe::Accepted } else { Probe::NotAccepted }
+}
+
+/// The anchors under which everything that was presented verifies.
+fn presents(seen: &[Seen], known: &Bundle) -> Option<Anchors> {
+    let mut all: Option<Anchors> = None;
+    for one in seen {
+        let chain = one.presented.certificates().ok()?;
+        let (leaf, intermediates) = chain.split_first()?;
+        let at = leaf.not_before().max(known.leaf().not_before());
+        let issuers = trust::issuers(leaf, intermediates, known.anchors(), at.min(leaf.not_after()));
+        all = Some(match all {
+            None => issuers,
+            Some(before) => &before & &issuers,
+        });
+    }
+    all
+}

@@ -1,0 +1,173 @@
+//! What a renewal's machine knows, as the snapshot shows it, and as the log tells it.
+
+use std::time::Duration;
+use std::time::SystemTime;
+
+use crate::certificates::bundle::Bundle;
+use crate::certificates::renewal::Policy;
+use crate::certificates::renewal::State;
+use crate::certificates::trust::Wait;
+use crate::certificates::turn::Ending;
+use crate::certificates::turn::Outcome;
+use crate::certificates::turn::Reason;
+use crate::certificates::turn::Work;
+use crate::commands::sidecar::board::Board;
+use crate::commands::sidecar::hands::Hands;
+use crate::health::snapshot;
+use crate::health::snapshot::Anchor;
+use crate::health::snapshot::Condition;
+use crate::health::text::Text;
+use crate::health::text::Word;
+use crate::pki::certificate::Fingerprint;
+
+/// Shows where the renewal of a certificate stands. `before` is how the last turn had ended until now.
+pub fn renewal(hands: &Hands, policy: &Policy, state: &State, before: Option<&Outcome>) {
+    let (board, name) = (&hands.context.board, hands.certificate.name.as_str());
+    let installed = hands.installed().ok().flatten();
+    let installed = installed.as_ref();
+    let new = state.last().filter(|last| Some(*last) != before);
+    if let Some(outcome) = new {
+        tell(board, name, installed, outcome, before, state.failures());
+    }
+    board.certificate(name, |shown| {
+        shown.installed = installed.map(|bundle| snapshot::Leaf::new(bundle.leaf(), anchor_of(bundle)));
+        shown.trust.anchors =
+            installed.map(|bundle| bundle.anchors().iter().map(Anchor::new).collect()).unwrap_or_default();
+        shown.state = word(state);
+        shown.next_renewal_at = state.next_at(policy);
+        if let Some(outcome) = new {
+            shown.turned(outcome_shown(outcome));
+        }
+        shown.attempts = state.failures();
+    });
+    let ends_at = state.installed().map_or(SystemTime::UNIX_EPOCH, |leaf| leaf.validity.not_after);
+    let conditions = state.last().and_then(|last| condition(name, last, state, ends_at));
+    board.conditions(&format!("certificate {name}"), conditions.into_iter().collect());
+}
+
+/// The anchor that the leaf's chain ends at, if it is one of the bundle's own.
+pub fn anchor_of(bundle: &Bundle) -> Option<Fingerprint> {
+    let at = bundle.leaf().not_before().max(
+        bundle.intermediates().iter().map(|one| one.not_before()).max().unwrap_or(SystemTime::UNIX_EPOCH),
+    );
+    crate::certificates::trust::issuers(bundle.leaf(), bundle.intermediates(), bundle.anchors(), at)
+        .first()
+        .copied()
+}
+
+fn word(state: &State) -> snapshot::State {
+    match state.running().map(|(_, work)| work) {
+        Some(Work::Fetch | Work::Preflight | Work::AskPeers) => snapshot::State::Fetching,
+        Some(Work::Install(_)) => snapshot::State::Installing,
+        Some(Work::Reload(_)) => snapshot::State::Reloading,
+        Some(Work::Verify(_)) => snapshot::State::Verifying,
+        Some(Work::RollBack(_)) => snapshot::State::RollingBack,
+        None if state.is_serving() => snapshot::State::Serving,
+        None => snapshot::State::Waiting,
+    }
+}
+
+fn outcome_shown(outcome: &Outcome) -> snapshot::Outcome {
+    snapshot::Outcome {
+        reason: Word::of(outcome.ending.reason()),
+        sentence: Text::new(sentence(&outcome.ending)),
+        at: outcome.at,
+        took: outcome.took,
+        verify_took: None,
+    }
+}
+
+/// How a turn ended, for a person.
+pub fn sentence(ending: &Ending) -> String {
+    match ending {
+        Ending::Renewed => "every channel shows the new leaf".to_owned(),
+        Ending::Verified => "every channel shows the leaf that was there before".to_owned(),
+        Ending::Failed(reason) | Ending::Waits(reason) => reason.sentence.clone(),
+    }
+}
+
+/// What a Kafka that starts or stops looks like. Each attempt takes a quarter of a minute, and a healthy start is no
+/// reason for a warning.
+const KAFKA_STARTS: [&str; 3] = ["ListenerUnreachable", "ListenerDoesNotAnswer", "EngineNotReported"];
+const PATIENT_FAILURES: u32 = 4;
+
+fn tell(
+    board: &Board,
+    name: &str,
+    installed: Option<&Bundle>,
+    outcome: &Outcome,
+    before: Option<&Outcome>,
+    failures: u32,
+) {
+    let leaf = installed.map(|bundle| bundle.leaf().fingerprint().short()).unwrap_or_default();
+    let took = millis(outcome.took);
+    match &outcome.ending {
+        Ending::Renewed => board.happened(
+            "Renewed",
+            &format!("certificate {name}: every channel shows leaf {leaf}, {took} ms after the fetch"),
+        ),
+        Ending::Verified => {
+            board.happened("Verified", &format!("certificate {name}: every channel shows leaf {leaf}"))
+        }
+        Ending::Failed(reason) | Ending::Waits(reason) => {
+            // A failure that goes on is said once; the status has the number of attempts.
+            let is_known = before.is_some_and(|before| before.ending.reason() == reason.word);
+            let is_early = failures < PATIENT_FAILURES && KAFKA_STARTS.contains(&reason.word);
+            let is_left_out = is_early || is_known && failures != PATIENT_FAILURES;
+            if !is_left_out {
+                board.went_wrong(reason.word, &format!("certificate {name}: {}", reason.sentence));
+            }
+        }
+    }
+}
+
+fn condition(name: &str, last: &Outcome, state: &State, ends_at: SystemTime) -> Option<Condition> {
+    let reason: &Reason = match &last.ending {
+        Ending::Renewed | Ending::Verified => return None,
+        Ending::Failed(reason) | Ending::Waits(reason) => reason,
+    };
+    let attempts = match state.failures() {
+        0 | 1 => String::new(),
+        more => format!(" ({more} attempts)"),
+    };
+    Some(Condition {
+        reason: Word::of(reason.word),
+        sentence: Text::new(format!("certificate {name}: {}{attempts}", reason.sentence)),
+        since: last.at,
+        matters_at: ends_at,
+        remedy: None,
+    })
+}
+
+fn millis(time: Duration) -> u128 {
+    time.as_millis()
+}
+
+/// Tells of a new stage of a change of CA, and shows a wait that takes too long.
+pub fn trust(
+    board: &Board,
+    name: &str,
+    stage: &'static str,
+    is_new: bool,
+    wait: Option<&Wait>,
+    waited: Duration,
+    now: SystemTime,
+) {
+    let reason = wait.map(Wait::reason);
+    if is_new {
+        let sentence = match &reason {
+            Some(reason) => format!("certificate {name}: {}", reason.sentence),
+            None => format!("certificate {name}: change of CA: {stage}"),
+        };
+        board.happened(stage, &sentence);
+    }
+    let stalled = wait.filter(|wait| wait.is_stalled(waited)).and(reason);
+    let condition = stalled.map(|reason| Condition {
+        reason: Word::of(reason.word),
+        sentence: Text::new(format!("certificate {name}: {}", reason.sentence)),
+        since: now,
+        matters_at: now,
+        remedy: Some(Text::new("kraftlet status --all")),
+    });
+    board.conditions(&format!("trust of {name}"), condition.into_iter().collect());
+}

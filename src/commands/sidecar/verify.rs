@@ -1,0 +1,199 @@
+//! The proof of one certificate: handshakes with every listener that has it, and what the engines in Kafka report.
+
+use std::time::Duration;
+use std::time::SystemTime;
+
+use tokio::time::Instant;
+use tokio::time::sleep;
+
+use crate::certificates::bundle::Bundle;
+use crate::certificates::turn::Answer;
+use crate::certificates::turn::Part;
+use crate::certificates::turn::Reason;
+use crate::certificates::turn::Seen;
+use crate::cluster::settings::Reload;
+use crate::commands::failure::chain;
+use crate::commands::sidecar::hands::Hands;
+use crate::kafka::endpoint::Endpoint;
+use crate::pki::certificate::Certificate;
+use crate::pki::certificate::Fingerprint;
+use crate::pki::certificate::Usage;
+use crate::pki::chain as pki_chain;
+use crate::pki::handshake::TlsClient;
+use crate::pki::io as pki_io;
+use crate::reload::channel::Way;
+use crate::reload::engine::io as engine_io;
+use crate::reload::engine::report::EngineState;
+use crate::reload::io as reload_io;
+use crate::reload::io::Check;
+use crate::reload::listener::NodeListener;
+use crate::reload::listener::Serves;
+use crate::reload::start_note::Material;
+use crate::reload::trigger;
+use crate::reload::trigger::Route;
+use crate::reload::verify::Meaning;
+use crate::reload::verify::Ours;
+use crate::reload::verify::Wanted;
+
+/// Kafka's own reload takes about a second, on a busy machine some; then the machine tries again by itself.
+const VERIFY_WITHIN: Duration = Duration::from_secs(15);
+
+/// A request to a node that is busy reloading takes up to 7 s (observed on 4.4.0).
+const RELOAD_WITHIN: Duration = Duration::from_secs(15);
+
+/// The engines load within some tens of milliseconds after a handshake; this is how often their report is read.
+const LOOK_AT_REPORT_EVERY: Duration = Duration::from_millis(10);
+
+impl Hands {
+    /// Has Kafka read the stores: the engine does by itself, without it Kafka is asked to.
+    pub(crate) async fn reload(&self, _part: Part) -> Result<Answer, Reason> {
+        if self.context.inputs.cluster.settings.reload == Reload::Engine {
+            return Ok(Answer::Reloaded);
+        }
+        let bundle = self.installed()?.ok_or_else(no_keystore)?;
+        let client = tls_client(&bundle)?;
+        let deadline = Instant::now() + RELOAD_WITHIN;
+        let context = &self.context;
+        let node_id = context.channels.node_id;
+        let told = match trigger::route(context.channels.roles.is_broker()) {
+            Route::Itself => {
+                let own = context.channels.listeners.iter().find(|one| one.serves != Serves::Controllers);
+                let own = own.ok_or_else(|| {
+                    Reason::new("NoListenerToAsk", "the node has no listener for brokers or clients")
+                })?;
+                let endpoint = context.endpoint(own, &client);
+                reload_io::reload_itself(&endpoint, node_id, &trigger::key(own.name.as_str()), deadline).await
+            }
+            Route::ActiveController => {
+                let controllers = context.controllers(&client)?;
+                let listener =
+                    context.channels.listeners.iter().find(|one| one.serves == Serves::Controllers);
+                let key = trigger::key(listener.map(|one| one.name.as_str()).unwrap_or_default());
+                let release = Some(context.inputs.cluster.kafka_version);
+                reload_io::reload_controller(&controllers, node_id, &key, release, deadline).await
+            }
+        };
+        told.map(|()| Answer::Reloaded).map_err(|error| Reason::new(error.reason(), chain(&error)))
+    }
+
+    /// Looks until every listener serves what is installed and every engine has loaded it, or time is up.
+    pub(crate) async fn verify(&self, part: Part) -> Result<Answer, Reason> {
+        let bundle = self.installed()?.ok_or_else(no_keystore)?;
+        let checks = self.checks(&bundle)?;
+        let deadline = Instant::now() + VERIFY_WITHIN;
+        let reports = reload_io::verify(&checks, deadline).await;
+        self.context.has_seen(reports.clone());
+        let broken = reports.iter().find(|report| report.verdict.meaning() == Meaning::NewLeafBroken);
+        let missing = reports.iter().find(|report| report.verdict.meaning() != Meaning::Verified);
+        if let Some(report) = broken.or(missing) {
+            // An old leaf may be seen broken while the trust around it moves; only a new one is put back for that.
+            let seen = if broken.is_some() { Seen::Broken } else { Seen::NotYet };
+            let reason = Reason::new(report.verdict.reason(), report.to_string());
+            return Ok(Answer::NotVerified { reason, seen });
+        }
+        match self.loaded(&bundle, part, deadline).await {
+            None => Ok(Answer::Verified),
+            Some(reason) => Ok(Answer::NotVerified { reason, seen: Seen::NotYet }),
+        }
+    }
+
+    /// The handshakes that show this bundle.
+    pub(crate) fn checks(&self, bundle: &Bundle) -> Result<Vec<Check>, Reason> {
+        let client = tls_client(bundle)?;
+        let ours = ours(bundle, SystemTime::now());
+        let check = |listener: &NodeListener| Check {
+            listener: listener.name.to_string(),
+            endpoint: Endpoint { login: None, ..self.context.endpoint(listener, &client) },
+            handshakes: 2 * usize::try_from(listener.network_threads).unwrap_or(1),
+            wanted: Wanted {
+                leaf: bundle.leaf().fingerprint(),
+                issuers: bundle.intermediates().iter().map(Certificate::fingerprint).collect(),
+                previous: self.previous_leaf(),
+                ours,
+            },
+        };
+        let folder = self.folder();
+        Ok(self.context.listeners_in(&folder).map(check).collect())
+    }
+
+    /// What engine has not loaded the bundle when time is up; `None` when all have, or where there is no engine.
+    async fn loaded(&self, bundle: &Bundle, _part: Part, deadline: Instant) -> Option<Reason> {
+        let folder = self.folder();
+        let prefixes: Vec<String> = self
+            .context
+            .channels_in(&folder)
+            .filter(|channel| channel.leaf_by == Way::Engine)
+            .map(|channel| channel.listener.to_string().to_lowercase())
+            .collect();
+        if prefixes.is_empty() {
+            return None;
+        }
+        let leaf = bundle.leaf().fingerprint();
+        let trust = Material::of_trust(bundle.anchors()).map(|trust| trust.fingerprint);
+        loop {
+            let states = match engine_io::read(&self.context.engine_report_path()) {
+                Ok(report) => report.map(|report| report.states).unwrap_or_default(),
+                Err(error) => return Some(Reason::new(error.reason(), chain(&error))),
+            };
+            let reason = not_loaded(&states, &prefixes, leaf, trust)?;
+            if deadline <= Instant::now() {
+                return Some(reason);
+            }
+            sleep(LOOK_AT_REPORT_EVERY).await;
+        }
+    }
+}
+
+pub(crate) fn no_keystore() -> Reason {
+    Reason::new("KeystoreMissing", "there is no keystore that can be read")
+}
+
+/// The first engine that has not loaded this leaf and this trust.
+fn not_loaded(
+    states: &[EngineState],
+    prefixes: &[String],
+    leaf: Fingerprint,
+    trust: Option<Fingerprint>,
+) -> Option<Reason> {
+    let of_prefix = |prefix: &String| states.iter().find(|state| state.listener == *prefix).is_none();
+    if let Some(prefix) = prefixes.iter().find(|prefix| of_prefix(prefix)) {
+        let sentence = format!("the engine has not reported for listener {}", prefix.to_uppercase());
+        return Some(Reason::new("EngineNotReported", sentence));
+    }
+    let ours = states.iter().filter(|state| prefixes.contains(&state.listener));
+    let mut behind = ours.filter(|state| state.leaf != Some(leaf) || state.trust != trust);
+    let state = behind.next()?;
+    let listener = state.listener.to_uppercase();
+    Some(match &state.error {
+        Some(error) => Reason::new(
+            "EngineRefused",
+            format!("the engine of listener {listener} keeps what it has: {error}"),
+        ),
+        None => Reason::new(
+            "EngineNotLoaded",
+            format!("the engine of listener {listener} has not loaded leaf {} yet", leaf.short()),
+        ),
+    })
+}
+
+/// What the agent shows and trusts when it looks at its own node.
+///
+/// A leaf for clients may be of a public CA that is not among the node's anchors; then the last certificate of its own
+/// chain is what it can be verified against.
+pub(crate) fn tls_client(bundle: &Bundle) -> Result<TlsClient, Reason> {
+    let mut anchors = bundle.anchors().to_vec();
+    anchors.extend(bundle.intermediates().last().cloned());
+    pki_io::tls_client(bundle.key(), bundle.chain(), &anchors)
+        .map_err(|error| Reason::new(error.reason(), chain(&error)))
+}
+
+fn ours(bundle: &Bundle, now: SystemTime) -> Ours {
+    let verified = pki_chain::verify(
+        bundle.leaf(),
+        bundle.intermediates(),
+        bundle.anchors(),
+        now,
+        Some(Usage::ClientAuth),
+    );
+    if verified.is_ok() { Ours::MustBeTaken } else { Ours::MayBeRefused }
+}
