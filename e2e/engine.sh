@@ -245,7 +245,8 @@ run_release() {
     write_settings
     install first first
     bring_up
-    expect "the broker reports its listeners" eval 'reported "$BROKER" client server && reported "$BROKER" internal both'
+    expect "the broker reports the listener for clients" reported "$BROKER" client server
+    expect "the broker reports the listener between brokers" reported "$BROKER" internal both
     expect "the broker reports its raft client" reported "$BROKER" controller client
     expect "the controller reports its listener" reported "$CONTROLLER" controller "(server|both)"
     expect_all_follow "the first leaves"
