@@ -16,13 +16,14 @@ use crate::health::text::Text;
 /// Have the agents forget an old CA.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  kraftlet forget-old-trust --certificate clients
-  kraftlet forget-old-trust --certificate clients --all --settings cluster.yaml
+  kraftlet forget-old-trust --certificate clients         # this pod's node
+  kraftlet forget-old-trust --certificate clients --all   # all nodes of this machine
 
-Between nodes an old CA goes by itself when no node needs it. Where clients are checked against the same trust it
-stays until it expires, for their leaves are not ours to see; this says that no client has one of it any more. A CA
-that a node still needs is kept all the same.
-Exit codes: 0 done; 1 may pass if tried again; 2 a person must change something; 64 wrong settings or usage.")]
+Between nodes an old CA goes by itself when no node needs it. Where clients are checked
+against the same trust it stays until it expires, for nobody here sees their leaves; this
+says that no client has one of it any more. What a node still needs is kept all the same.
+Exit codes: 0 done; 1 may pass if tried again; 2 a person must change something;
+64 wrong settings or usage.")]
 pub struct ForgetOldTrust {
     #[command(flatten)]
     agents: AgentArgs,

@@ -114,6 +114,7 @@ async fn ended(agent: &Agent, number: u64, wait: Duration, shown: &Shown) -> Res
                 return Err(Failure::new(Exit::Again, "OrderNotDoneInTime", message));
             }
             Ok(order) => shown.bar.set_message(format!("{name}: {}", order.reason)),
+            Err(error @ AgentError::Refused { .. }) => return Err(not_answered(name, &error)),
             Err(error) if is_over || !error.may_pass() => return Err(not_answered(name, &error)),
             Err(error) => shown.bar.set_message(format!("{name}: {}", error.reason())),
         }

@@ -16,12 +16,14 @@ use crate::health::text::Text;
 /// Have the agents renew now.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  kraftlet renew --wait                       this pod's node; ends when every channel shows the new leaf
-  kraftlet renew --all --settings cluster.yaml   all nodes of this machine, one after another
-  kraftlet renew --wait --address 127.0.0.1:9641   through kubectl port-forward
+  kraftlet renew --wait                     # this pod's node; ends when it is verified
+  kraftlet renew --all                      # all nodes of this machine
+  kraftlet renew --address 127.0.0.1:9641   # through kubectl port-forward
 
-With --all the next node is asked when the one before it is verified, and none after one that failed.
-Exit codes: 0 done; 1 may pass if tried again; 2 a person must change something; 64 wrong settings or usage.")]
+With --all the next node is asked when the one before it is verified, and none after one
+that failed.
+Exit codes: 0 done; 1 may pass if tried again; 2 a person must change something;
+64 wrong settings or usage.")]
 pub struct Renew {
     #[command(flatten)]
     agents: AgentArgs,

@@ -34,12 +34,12 @@ use crate::health::verdict::Verdict;
 /// Show what the agents say of their nodes.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  kraftlet status                                    this pod's node
-  kraftlet status --all --settings cluster.yaml      all nodes
+  kraftlet status                                # this pod's node
+  kraftlet status --all --settings cluster.yaml  # all nodes
   kraftlet status --output json | jq '.nodes[].status.conditions'
 
-Exit codes: 0 healthy, also where something will hurt at a later date; 1 something hurts now; 2 could not tell;
-64 wrong settings or usage.")]
+Exit codes: 0 healthy, also where something will hurt at a later date; 1 something hurts
+now; 2 could not tell; 64 wrong settings or usage.")]
 pub struct Status {
     #[command(flatten)]
     agents: AgentArgs,

@@ -123,7 +123,7 @@ struct Refusal {
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
     /// No address, or a name that does not resolve, or nobody listens.
-    #[error("no agent is reached; is kraftlet sidecar running there?")]
+    #[error("no agent is there, or it cannot be reached")]
     Unreachable(#[source] AskError),
     /// No whole answer before the deadline.
     #[error("{address} does not answer in time")]
@@ -144,7 +144,7 @@ pub enum AgentError {
     Refused {
         /// Where we asked.
         address: String,
-        /// HTTP's number for it: 5xx may pass.
+        /// HTTP's number for it.
         status: u16,
         /// Its reason.
         word: Text,
@@ -178,7 +178,8 @@ impl AgentError {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Unreachable(_) | Self::TimedOut { .. } => true,
-            Self::Refused { status, .. } => *status >= 500,
+            // An order that a former agent took may be given again.
+            Self::Refused { status, .. } => *status >= 500 || *status == StatusCode::GONE.as_u16(),
             Self::NotAnAgent { .. } | Self::Unreadable { .. } => false,
         }
     }
@@ -332,7 +333,7 @@ fn order_status(shared: &Shared, number: u64) -> Answer {
             "nothing is known of order {number}; the agent began at {}",
             rfc3339(snapshot.agent.started_at)
         );
-        return refused(StatusCode::NOT_FOUND, "OrderUnknown", &message);
+        return refused(StatusCode::GONE, "OrderUnknown", &message);
     }
     let order = OrderStatus {
         number,

@@ -1,6 +1,7 @@
 //! How the agent logs in where a listener has SASL: mechanism, user and password.
 
 use std::fmt;
+use std::str::FromStr;
 
 use zeroize::Zeroizing;
 
@@ -87,6 +88,21 @@ impl Login {
 impl fmt::Debug for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Login({} as {:?}, <redacted>)", self.mechanism, self.username)
+    }
+}
+
+/// A mechanism that the agent does not speak.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("SASL mechanism {0:?}; want PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")]
+pub struct MechanismError(String);
+
+impl FromStr for Mechanism {
+    type Err = MechanismError;
+
+    fn from_str(text: &str) -> Result<Self, MechanismError> {
+        let all = [Self::Plain, Self::Scram(ScramMechanism::Sha256), Self::Scram(ScramMechanism::Sha512)];
+        let named = all.into_iter().find(|one| one.to_string() == text);
+        named.ok_or_else(|| MechanismError(text.to_owned()))
     }
 }
 

@@ -246,7 +246,7 @@ fn an_order_is_taken_under_a_number_that_tells_its_outcome() {
         (request("GET", "/v1/status", OURS, ""), "NotFound"),
     ] {
         let answer = raw(agent.orders, &request);
-        assert!(answer.contains(want) && answer.starts_with("HTTP/1.1 40"), "want {want} in {answer}");
+        assert!(answer.contains(want) && answer.starts_with("HTTP/1.1 4"), "want {want} in {answer}");
     }
 }
 
@@ -481,7 +481,7 @@ fn status_ends_with_1_where_something_hurts_and_2_where_it_cannot_tell() {
 
     fleet.agents.truncate(3);
     let down = [
-        "demo-3: no agent is reached; is kraftlet sidecar running there?: nobody listens at 127.83.2.4:",
+        "demo-3: no agent is there, or it cannot be reached: nobody listens at 127.83.2.4:",
         "[AgentUnreachable]",
     ];
     ends(&fleet.run(&["status", "--all"]), 1, &[&down[..], &all[..]].concat());

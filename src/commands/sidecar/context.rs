@@ -1,41 +1,50 @@
 //! What all loops of the sidecar know of the node.
 
 use std::cell::RefCell;
-use std::path::Path;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use tokio::sync::Notify;
 
-use crate::certificates::schedule::Slot;
-use crate::certificates::turn::Reason;
-use crate::cluster::derived::host_port;
-use crate::cluster::engine;
-use crate::cluster::server_properties;
 use crate::cluster::settings::ClientAuth;
-use crate::commands::failure::Exit;
-use crate::commands::failure::Failure;
+use crate::cluster::settings::Reload;
 use crate::commands::inputs::Inputs;
 use crate::commands::sidecar::board::Board;
 use crate::kafka::endpoint::Endpoint;
 use crate::kafka::endpoint::Tls;
+use crate::kafka::login::Login;
+use crate::kafka::version::KafkaVersion;
 use crate::pki::handshake::TlsClient;
 use crate::pki::hostname::Host;
 use crate::reload::channel::Channel;
-use crate::reload::channel::ChannelName;
 use crate::reload::channel::NodeChannels;
 use crate::reload::listener::NodeListener;
 use crate::reload::listener::Serves;
-use crate::reload::node_properties::NodeProperties;
+use crate::reload::node_properties::ListenerName;
 use crate::reload::verify::Report;
 
 /// The node, and where to write what becomes of it.
 pub struct Context {
-    /// The settings and what follows from them.
-    pub inputs: Inputs,
     /// The snapshot.
     pub board: Board,
+    /// The pod, or the host where there is no pod.
+    pub pod: String,
     /// The node's channels, as its properties have them.
     pub channels: NodeChannels,
+    /// How Kafka takes new stores.
+    pub reload: Reload,
+    /// The release that runs, where it is known.
+    pub release: Option<KafkaVersion>,
+    /// How the agent logs in where a listener has SASL.
+    pub login: Option<Login>,
+    /// The controllers, as host and port.
+    pub controllers: Vec<(String, u16)>,
+    /// Where the engines in Kafka write what they have loaded.
+    pub engine_report: Option<PathBuf>,
+    /// Where the agent notes what Kafka was started with.
+    pub start_note: Option<PathBuf>,
+    /// The settings, where there are any: the peers are known from them.
+    pub inputs: Option<Rc<Inputs>>,
     /// What handshakes have shown and the observer has not looked at yet.
     pub seen: RefCell<Vec<Report>>,
     /// Wakes the observer.
@@ -43,35 +52,15 @@ pub struct Context {
 }
 
 impl Context {
-    /// Nothing seen yet.
-    pub fn new(inputs: Inputs, board: Board, channels: NodeChannels) -> Self {
-        Self { inputs, board, channels, seen: RefCell::default(), look: Notify::new() }
+    /// The channels under these prefixes.
+    pub fn channels_of<'a>(&'a self, prefixes: &'a [ListenerName]) -> impl Iterator<Item = &'a Channel> {
+        self.channels.channels.iter().filter(|channel| prefixes.contains(&channel.listener))
     }
 
-    /// The node that `inputs` are of.
-    pub fn channels_of(inputs: &Inputs) -> Result<NodeChannels, Failure> {
-        let text = server_properties::render("", &inputs.server.lines);
-        let unusable = |reason, error: &dyn std::error::Error| Failure::of(Exit::Usage, reason, error);
-        let properties =
-            NodeProperties::parse(text.as_bytes()).map_err(|error| unusable("PropertiesInvalid", &error))?;
-        NodeChannels::of(&properties, Some(inputs.cluster.kafka_version))
-            .map_err(|error| unusable(error.reason(), &error))
-    }
-
-    /// The channels whose keystore lies in this folder.
-    pub fn channels_in<'a>(&'a self, folder: &'a Path) -> impl Iterator<Item = &'a Channel> {
-        self.channels.channels.iter().filter(move |channel| {
-            let keystore = channel.stores.keystore.as_ref().and_then(|store| store.file());
-            keystore.is_some_and(|file| file.location.parent() == Some(folder))
-        })
-    }
-
-    /// The listeners whose keystore lies in this folder.
-    pub fn listeners_in<'a>(&'a self, folder: &'a Path) -> impl Iterator<Item = &'a NodeListener> {
-        self.channels_in(folder).filter_map(|channel| match &channel.name {
-            ChannelName::Listener(name) => self.channels.listeners.iter().find(|one| one.name == *name),
-            ChannelName::Client(_) => None,
-        })
+    /// The listeners among these that have TLS.
+    pub fn listeners_of<'a>(&'a self, names: &'a [ListenerName]) -> impl Iterator<Item = &'a NodeListener> {
+        let listeners = self.channels.listeners.iter();
+        listeners.filter(|one| one.security_protocol.has_tls() && names.contains(&one.name))
     }
 
     /// One of this node's listeners as the agent dials it.
@@ -80,53 +69,24 @@ impl Context {
         Endpoint {
             address: listener.address(),
             tls: Tls::new(client.clone(), &name).filter(|_| listener.security_protocol.has_tls()),
-            login: self.inputs.login.clone(),
+            login: self.login.clone(),
         }
     }
 
-    /// The controllers' listeners as the agent dials them, those of the settings.
-    pub fn controllers(&self, client: &TlsClient) -> Result<Vec<Endpoint>, Reason> {
-        let cluster = &self.inputs.cluster;
-        let Some(listener) = cluster.controller_listener() else { return Ok(Vec::new()) };
-        let nodes = cluster.nodes(self.inputs.facts.namespace.as_deref());
-        let controllers = nodes.iter().filter(|node| node.pool.roles.is_controller());
-        let endpoint = |node| {
-            let (host, port) = cluster
-                .address(node, listener)
-                .map_err(|error| Reason::new("TemplateUnusable", error.to_string()))?;
-            let tls = listener.certificate.as_ref().and_then(|_| Tls::new(client.clone(), &host));
-            Ok(Endpoint { address: host_port(&host, port), tls, login: self.inputs.login.clone() })
-        };
-        controllers.map(endpoint).collect()
-    }
-
-    /// This node's place in the fleet's calendar: voters first, so that more brokers do not move them.
-    pub fn slot(&self) -> Slot {
-        let Inputs { cluster, node, facts, .. } = &self.inputs;
-        let mut nodes = cluster.nodes(facts.namespace.as_deref());
-        nodes.sort_by_key(|one| (!one.pool.roles.is_controller(), one.node_id));
-        let rank = nodes.iter().position(|one| one.node_id == node.node_id).unwrap_or(nodes.len());
-        Slot::new(&cluster.cluster_id.to_string(), &node.pod.to_string(), rank, nodes.len())
-    }
-
-    /// Where the engines in Kafka write what they have loaded.
-    pub fn engine_report_path(&self) -> PathBuf {
-        engine::report(&self.inputs.run_folder)
-    }
-
-    /// Whether clients that nobody here sees are checked against the truststore in this folder.
-    pub fn clients_are_checked(&self, folder: &Path) -> bool {
+    /// Whether clients that nobody here sees are checked against the truststore of these listeners.
+    pub fn clients_are_checked(&self, names: &[ListenerName]) -> bool {
         let asks = |one: &NodeListener| one.client_auth != ClientAuth::None && self.serves_clients(one);
-        self.listeners_in(folder).any(asks)
+        self.listeners_of(names).any(asks)
     }
 
     fn serves_clients(&self, listener: &NodeListener) -> bool {
-        match listener.serves {
-            Serves::Clients => true,
-            Serves::Controllers => false,
-            Serves::Brokers => {
-                let name = listener.name.to_string();
-                self.inputs.cluster.listeners.iter().any(|one| one.name == name && one.is_for_clients())
+        match (listener.serves, &self.inputs) {
+            (Serves::Clients, _) => true,
+            (Serves::Controllers, _) => false,
+            (Serves::Brokers, None) => true,
+            (Serves::Brokers, Some(inputs)) => {
+                let name = listener.name.as_str();
+                inputs.cluster.listeners.iter().any(|one| one.name == name && one.is_for_clients())
             }
         }
     }

@@ -23,10 +23,10 @@ use crate::certificates::turn::Ending;
 use crate::certificates::turn::Event;
 use crate::certificates::turn::Outcome;
 use crate::certificates::turn::Turn;
-use crate::cluster::certificate::Certificate;
 use crate::commands::sidecar::context::Context;
 use crate::commands::sidecar::hands::Hands;
 use crate::commands::sidecar::hands::leaf_of;
+use crate::commands::sidecar::keystore::Keystore;
 use crate::commands::sidecar::show;
 use crate::commands::sidecar::trust::TrustLoop;
 use crate::commands::sidecar::watch::Watch;
@@ -58,14 +58,14 @@ const LOOK_AT_THE_CLOCK: Duration = Duration::from_secs(10);
 type Working<'a> = Pin<Box<dyn Future<Output = (Turn, Answer)> + 'a>>;
 
 /// Keeps one certificate alive, for ever.
-pub async fn keep(context: Rc<Context>, certificate: Certificate, mut orders: mpsc::Receiver<Told>) {
-    let hands = Hands::new(Rc::clone(&context), certificate);
+pub async fn keep(context: Rc<Context>, keystore: Rc<dyn Keystore>, mut orders: mpsc::Receiver<Told>) {
+    let hands = Hands::new(context, keystore);
     let policy = policy(&hands);
     let mut state = first_state(&hands);
     let mut trust = TrustLoop::begin();
     let mut ordered = Ordered::default();
     let mut working: Option<Working<'_>> = None;
-    let mut watch = Watch::new(hands.files());
+    let mut watch = Watch::new(hands.keystore.files());
     let mut known = watch.content();
     let mut event = Event::Tick;
     loop {
@@ -95,7 +95,7 @@ pub async fn keep(context: Rc<Context>, certificate: Certificate, mut orders: mp
             () = sleep(wait) => Event::Tick,
             () = watch.changed_from(&known) => {
                 // A folder that was replaced needs a watch of its own.
-                watch = Watch::new(hands.files());
+                watch = Watch::new(hands.keystore.files());
                 known = watch.content();
                 trust.hint();
                 Event::SourceChanged
@@ -125,21 +125,19 @@ async fn finished(working: &mut Option<Working<'_>>) -> (Turn, Answer) {
 }
 
 fn policy(hands: &Hands) -> Policy {
-    let inputs = &hands.context.inputs;
-    let words = [inputs.cluster.cluster_id.to_string(), inputs.node.pod.to_string()];
-    let [cluster_id, pod] = &words;
+    let (renew_point, slot) = hands.keystore.dates();
     Policy {
-        schedule: Schedule::new(hands.certificate.renew_point, hands.context.slot()),
-        chance: Chance::of(&[cluster_id, pod, &hands.certificate.name]),
-        source: if hands.source_issues() { Issues::OnRequest } else { Issues::ByItself },
-        rollback: Rollback::Possible,
+        schedule: Schedule::new(renew_point, slot),
+        chance: Chance::of(&[&hands.context.pod, hands.name()]),
+        source: if hands.keystore.issues() { Issues::OnRequest } else { Issues::ByItself },
+        rollback: if hands.keystore.is_ours() { Rollback::Possible } else { Rollback::Impossible },
     }
 }
 
 /// What lies on the disk; that it works has to be seen.
 fn first_state(hands: &Hands) -> State {
     let leaf = |found: Result<Option<Bundle>, _>| found.ok().flatten().map(|bundle| leaf_of(bundle.leaf()));
-    State::new(leaf(hands.installed()), leaf(hands.last_good()))
+    State::new(leaf(hands.keystore.installed()), leaf(hands.keystore.last_good()))
 }
 
 /// Orders that have been taken and not been carried out.

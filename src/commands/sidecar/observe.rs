@@ -10,11 +10,10 @@ use tokio::time::Instant;
 use tokio::time::timeout;
 
 use crate::certificates::bundle::Bundle;
-use crate::cluster::certificate::Certificate;
 use crate::cluster::io as cluster_io;
-use crate::commands::certificates;
 use crate::commands::sidecar::context::Context;
 use crate::commands::sidecar::hands::Hands;
+use crate::commands::sidecar::keystore::Keystore;
 use crate::commands::sidecar::show_channels;
 use crate::disk::io as disk_io;
 use crate::disk::step::Step;
@@ -40,24 +39,22 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// One look, all listeners at once.
 const LOOK_WITHIN: Duration = Duration::from_secs(3);
 
-/// What the agent has noted of Kafka's start, for the agent after it.
-const NOTE_FILE: &str = "kafka-start.note";
+/// The note is for the next agent and for people.
 const NOTE_MODE: u32 = 0o644;
 
 /// Looks for ever.
-pub async fn observe(context: Rc<Context>) {
-    let needed: Vec<Certificate> = certificates::needed(&context.inputs).into_iter().cloned().collect();
-    let hands: Vec<Hands> = needed.into_iter().map(|one| Hands::new(Rc::clone(&context), one)).collect();
-    let path = context.inputs.run_folder.join(NOTE_FILE);
-    let mut noted = cluster_io::read(&path).ok().map(|bytes| bytes.to_vec()).unwrap_or_default();
+pub async fn observe(context: Rc<Context>, keystores: Vec<Rc<dyn Keystore>>) {
+    let hands: Vec<Hands> = keystores.into_iter().map(|one| Hands::new(Rc::clone(&context), one)).collect();
+    let read = |path: &PathBuf| cluster_io::read(path).ok().map(|bytes| bytes.to_vec());
+    let mut noted = context.start_note.as_ref().and_then(read).unwrap_or_default();
     let mut observed = Observed::new(StartNote::decode(&noted).unwrap_or_default());
     loop {
         let now = SystemTime::now();
         let bundles: Vec<(&Hands, Bundle)> =
-            hands.iter().filter_map(|one| Some((one, one.installed().ok()??))).collect();
+            hands.iter().filter_map(|one| Some((one, one.installed().ok()?))).collect();
         for (one, bundle) in &bundles {
             let installed = Installed::of(Some(bundle.leaf()), bundle.anchors());
-            for channel in context.channels_in(&one.folder()) {
+            for channel in context.channels_of(one.keystore.listeners()) {
                 observed.take(Observation::Installed { listener: channel.listener.clone(), installed }, now);
             }
         }
@@ -68,7 +65,9 @@ pub async fn observe(context: Rc<Context>) {
         }
         let covered = coverage(&context.channels, &observed);
         show_channels::show(&context, &covered, &bundles);
-        note(&observed, &path, &mut noted);
+        if let Some(path) = &context.start_note {
+            note(&observed, path, &mut noted);
+        }
         let _ = timeout(LOOK_EVERY, context.look.notified()).await;
     }
 }
@@ -100,7 +99,8 @@ fn seen(reports: &[Report], bundles: &[(&Hands, Bundle)]) -> Vec<Observation> {
 
 /// Of several instances with one prefix and side, one that lags behind what is installed.
 fn loaded(context: &Context, bundles: &[(&Hands, Bundle)]) -> Vec<Observation> {
-    let Ok(Some(report)) = engine_io::read(&context.engine_report_path()) else { return Vec::new() };
+    let Some(path) = &context.engine_report else { return Vec::new() };
+    let Ok(Some(report)) = engine_io::read(path) else { return Vec::new() };
     let leaves: Vec<_> = bundles.iter().map(|(_, bundle)| Some(bundle.leaf().fingerprint())).collect();
     let mut slowest: BTreeMap<(String, Side), &EngineState> = BTreeMap::new();
     for state in &report.states {

@@ -13,6 +13,7 @@ use crate::certificates::trust::Peer;
 use crate::certificates::trust::Probe;
 use crate::certificates::trust::Report;
 use crate::cluster::derived::host_port;
+use crate::cluster::model::Cluster;
 use crate::cluster::model::Node;
 use crate::commands::sidecar::context::Context;
 use crate::commands::sidecar::verify::tls_client;
@@ -38,10 +39,11 @@ pub async fn look(context: &Context, name: &str, known: &Bundle, next: Option<&B
     let Ok(client) = tls_client(&shown) else { return Vec::new() };
     let deadline = Instant::now() + LOOK_WITHIN;
     let mut looking = JoinSet::new();
-    let nodes = context.inputs.cluster.nodes(context.inputs.facts.namespace.as_deref());
+    let Some(inputs) = &context.inputs else { return Vec::new() };
+    let nodes = inputs.cluster.nodes(inputs.facts.namespace.as_deref());
     for (rank, node) in nodes.iter().enumerate() {
-        let endpoints = endpoints(context, name, node, &client);
-        let address = address::read_address(&context.inputs.cluster, node).ok();
+        let endpoints = endpoints(&inputs.cluster, name, node, &client);
+        let address = address::read_address(&inputs.cluster, node).ok();
         let (pod, name, known) = (node.pod.to_string(), name.to_owned(), known.clone());
         looking.spawn(async move {
             let said = async {
@@ -66,8 +68,7 @@ pub async fn look(context: &Context, name: &str, known: &Bundle, next: Option<&B
 }
 
 /// The listeners of a node that have this certificate and are for its peers.
-fn endpoints(context: &Context, name: &str, node: &Node, client: &TlsClient) -> Vec<Endpoint> {
-    let cluster = &context.inputs.cluster;
+fn endpoints(cluster: &Cluster, name: &str, node: &Node, client: &TlsClient) -> Vec<Endpoint> {
     let for_peers = cluster
         .listeners_of(node)
         .filter(|one| one.certificate.as_deref() == Some(name))
@@ -86,7 +87,8 @@ fn endpoints(context: &Context, name: &str, node: &Node, client: &TlsClient) -> 
 fn report(said: &Snapshot, name: &str) -> Option<Report> {
     let certificate = said.certificates.iter().find(|one| one.name.as_str() == name)?;
     let trusted = certificate.trust.proven.iter().copied().collect();
-    let issued_by = certificate.trust.issued_by.iter().flatten().copied().collect();
+    // Not known is not "none".
+    let issued_by = certificate.trust.issued_by.as_ref()?.iter().copied().collect();
     Some(Report { trusted, issued_by })
 }
 

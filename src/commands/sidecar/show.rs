@@ -22,8 +22,8 @@ use crate::pki::certificate::Fingerprint;
 
 /// Shows where the renewal of a certificate stands. `before` is how the last turn had ended until now.
 pub fn renewal(hands: &Hands, policy: &Policy, state: &State, before: Option<&Outcome>) {
-    let (board, name) = (&hands.context.board, hands.certificate.name.as_str());
-    let installed = hands.installed().ok().flatten();
+    let (board, name) = (&hands.context.board, hands.name());
+    let installed = hands.installed().ok();
     let installed = installed.as_ref();
     let new = state.last().filter(|last| Some(*last) != before);
     if let Some(outcome) = new {

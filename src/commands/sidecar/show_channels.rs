@@ -26,8 +26,7 @@ pub fn show(context: &Context, covered: &[ChannelCoverage], bundles: &[(&Hands, 
     let now = SystemTime::now();
     let mut channels = Vec::new();
     for (channel, coverage) in context.channels.channels.iter().zip(covered) {
-        let owner =
-            bundles.iter().find(|(hands, _)| context.channels_in(&hands.folder()).any(|one| one == channel));
+        let owner = bundles.iter().find(|(hands, _)| hands.keystore.listeners().contains(&channel.listener));
         channels.push(shown(channel, coverage, owner, now));
     }
     let conditions = covered.iter().filter_map(|one| restart_needed(one, now)).collect();
@@ -42,13 +41,12 @@ pub fn show(context: &Context, covered: &[ChannelCoverage], bundles: &[(&Hands, 
     });
     context.board.conditions("channels", conditions);
     for (hands, bundle) in bundles {
-        let folder = hands.folder();
         let own: Vec<&ChannelCoverage> = context
             .channels
             .channels
             .iter()
             .zip(covered)
-            .filter(|(channel, _)| context.channels_in(&folder).any(|one| one == *channel))
+            .filter(|(channel, _)| hands.keystore.listeners().contains(&channel.listener))
             .map(|(_, coverage)| coverage)
             .collect();
         show_trust(context, hands, bundle, &own);
@@ -61,7 +59,7 @@ fn show_trust(context: &Context, hands: &Hands, bundle: &Bundle, own: &[&Channel
     let is_everywhere = !own.is_empty() && own.iter().all(|one| one.leaf == Some(leaf));
     let at = SystemTime::now().max(bundle.leaf().not_before()).min(bundle.leaf().not_after());
     let issuers = trust::issuers(bundle.leaf(), bundle.intermediates(), bundle.anchors(), at);
-    context.board.certificate(&hands.certificate.name, |shown| {
+    context.board.certificate(hands.name(), |shown| {
         let anchors: Vec<Fingerprint> = bundle.anchors().iter().map(Certificate::fingerprint).collect();
         // Trust that was proven and is on the disk still stays proven while channels catch up with what was added.
         shown.trust.proven = if is_current {
@@ -93,7 +91,7 @@ fn shown(
     };
     Channel {
         name: Text::new(&channel.name),
-        certificate: Text::new(owner.map(|(hands, _)| hands.certificate.name.as_str()).unwrap_or_default()),
+        certificate: Text::new(owner.map(|(hands, _)| hands.name()).unwrap_or_default()),
         leaf: coverage.leaf.map(|fingerprint| InUse { fingerprint, not_after: coverage.not_after, anchor }),
         standing,
         seen_at: (coverage.standing != Standing::Unknown).then_some(now),

@@ -19,11 +19,9 @@ use crate::certificates::turn::Answer;
 use crate::certificates::turn::Event;
 use crate::certificates::turn::Gate;
 use crate::certificates::turn::Reason;
-use crate::commands::failure::chain;
 use crate::commands::sidecar::hands::Hands;
 use crate::commands::sidecar::peers;
 use crate::commands::sidecar::show;
-use crate::commands::sidecar::verify::no_keystore;
 use crate::health::text::Text;
 use crate::health::text::Word;
 use crate::pki::certificate::Certificate;
@@ -81,7 +79,7 @@ impl Hands {
 
     /// The installed key and chain, with the truststore as it should become.
     pub(crate) fn planned_trust(&self) -> Result<Bundle, Reason> {
-        let installed = self.installed()?.ok_or_else(no_keystore)?;
+        let installed = self.installed()?;
         let planned = self.planned.borrow();
         if planned.is_empty() {
             return Err(Reason::new("NothingPlanned", "no other truststore is wanted"));
@@ -92,12 +90,8 @@ impl Hands {
     /// What is to be done next about trust; shows it, and keeps the truststore that it asks for.
     pub(crate) async fn next_move(&self) -> Result<Move, Reason> {
         let now = SystemTime::now();
-        let order = self.order()?;
-        if order.makes_a_ca() {
-            return Err(Reason::new("CaMissing", "the CA is gone"));
-        }
-        let source = order.trusted(now).map_err(|error| Reason::new(error.reason(), chain(&error)))?;
-        let Some(installed) = self.installed()? else { return Ok(Move::Settled) };
+        let Some(source) = self.keystore.trusted(now)? else { return Ok(Move::Settled) };
+        let Some(installed) = self.keystore.installed()? else { return Ok(Move::Settled) };
         let known = installed.trusting(installed.anchors().iter().chain(&source).cloned());
         let mut situation = self.situation(&installed, &source, &known, now);
         let mut planned = trust::next_move(&situation, now);
@@ -107,7 +101,7 @@ impl Hands {
         };
         if matches!(planned, Move::DropOld(_)) || matches!(planned, Move::MoveLeaf) && !is_everyday {
             let next = self.fetched.borrow().clone();
-            situation.peers = peers::look(&self.context, &self.certificate.name, &known, next.as_ref()).await;
+            situation.peers = peers::look(&self.context, self.name(), &known, next.as_ref()).await;
             planned = trust::next_move(&situation, now);
         }
         let wanted: Anchors = match &planned {
@@ -141,7 +135,7 @@ impl Hands {
         };
         let is_valid = installed.leaf().validity().holds(now);
         Situation {
-            reload: self.context.inputs.cluster.settings.reload,
+            reload: self.context.reload,
             installed: installed
                 .anchors()
                 .iter()
@@ -151,7 +145,7 @@ impl Hands {
             leaf: is_valid.then(|| issuers(installed)),
             next: self.fetched.borrow().as_ref().map(issuers),
             peers: Vec::new(),
-            clients: if self.context.clients_are_checked(&self.folder()) {
+            clients: if self.context.clients_are_checked(self.keystore.listeners()) {
                 Clients::Unseen
             } else {
                 Clients::None
@@ -182,7 +176,7 @@ impl Hands {
         }
         let mut waited = None;
         let mut is_new = false;
-        self.context.board.certificate(&self.certificate.name, |shown| {
+        self.context.board.certificate(self.name(), |shown| {
             if shown.trust.stage.as_str() != stage {
                 shown.trust.stage = Word::of(stage);
                 shown.trust.since = now;
@@ -197,14 +191,6 @@ impl Hands {
                 None
             }
         };
-        show::trust(
-            &self.context.board,
-            &self.certificate.name,
-            stage,
-            is_new,
-            wait,
-            waited.unwrap_or_default(),
-            now,
-        );
+        show::trust(&self.context.board, self.name(), stage, is_new, wait, waited.unwrap_or_default(), now);
     }
 }

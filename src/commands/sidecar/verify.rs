@@ -11,10 +11,12 @@ use crate::certificates::turn::Answer;
 use crate::certificates::turn::Part;
 use crate::certificates::turn::Reason;
 use crate::certificates::turn::Seen;
+use crate::cluster::derived::host_port;
 use crate::cluster::settings::Reload;
 use crate::commands::failure::chain;
 use crate::commands::sidecar::hands::Hands;
 use crate::kafka::endpoint::Endpoint;
+use crate::kafka::endpoint::Tls;
 use crate::pki::certificate::Certificate;
 use crate::pki::certificate::Fingerprint;
 use crate::pki::certificate::Usage;
@@ -47,10 +49,10 @@ const LOOK_AT_REPORT_EVERY: Duration = Duration::from_millis(10);
 impl Hands {
     /// Has Kafka read the stores: the engine does by itself, without it Kafka is asked to.
     pub(crate) async fn reload(&self, _part: Part) -> Result<Answer, Reason> {
-        if self.context.inputs.cluster.settings.reload == Reload::Engine {
+        if self.context.reload == Reload::Engine {
             return Ok(Answer::Reloaded);
         }
-        let bundle = self.installed()?.ok_or_else(no_keystore)?;
+        let bundle = self.installed()?;
         let client = tls_client(&bundle)?;
         let deadline = Instant::now() + RELOAD_WITHIN;
         let context = &self.context;
@@ -65,12 +67,20 @@ impl Hands {
                 reload_io::reload_itself(&endpoint, node_id, &trigger::key(own.name.as_str()), deadline).await
             }
             Route::ActiveController => {
-                let controllers = context.controllers(&client)?;
                 let listener =
                     context.channels.listeners.iter().find(|one| one.serves == Serves::Controllers);
                 let key = trigger::key(listener.map(|one| one.name.as_str()).unwrap_or_default());
-                let release = Some(context.inputs.cluster.kafka_version);
-                reload_io::reload_controller(&controllers, node_id, &key, release, deadline).await
+                let has_tls = listener.is_some_and(|one| one.security_protocol.has_tls());
+                let controllers: Vec<Endpoint> = context
+                    .controllers
+                    .iter()
+                    .map(|(host, port)| Endpoint {
+                        address: host_port(host, *port),
+                        tls: Tls::new(client.clone(), host).filter(|_| has_tls),
+                        login: context.login.clone(),
+                    })
+                    .collect();
+                reload_io::reload_controller(&controllers, node_id, &key, context.release, deadline).await
             }
         };
         told.map(|()| Answer::Reloaded).map_err(|error| Reason::new(error.reason(), chain(&error)))
@@ -78,7 +88,7 @@ impl Hands {
 
     /// Looks until every listener serves what is installed and every engine has loaded it, or time is up.
     pub(crate) async fn verify(&self, part: Part) -> Result<Answer, Reason> {
-        let bundle = self.installed()?.ok_or_else(no_keystore)?;
+        let bundle = self.installed()?;
         let checks = self.checks(&bundle)?;
         let deadline = Instant::now() + VERIFY_WITHIN;
         let reports = reload_io::verify(&checks, deadline).await;
@@ -112,16 +122,15 @@ impl Hands {
                 ours,
             },
         };
-        let folder = self.folder();
-        Ok(self.context.listeners_in(&folder).map(check).collect())
+        Ok(self.context.listeners_of(self.keystore.listeners()).map(check).collect())
     }
 
     /// What engine has not loaded the bundle when time is up; `None` when all have, or where there is no engine.
     async fn loaded(&self, bundle: &Bundle, _part: Part, deadline: Instant) -> Option<Reason> {
-        let folder = self.folder();
+        let report_path = self.context.engine_report.as_ref()?;
         let prefixes: Vec<String> = self
             .context
-            .channels_in(&folder)
+            .channels_of(self.keystore.listeners())
             .filter(|channel| channel.leaf_by == Way::Engine)
             .map(|channel| channel.listener.to_string().to_lowercase())
             .collect();
@@ -131,7 +140,7 @@ impl Hands {
         let leaf = bundle.leaf().fingerprint();
         let trust = Material::of_trust(bundle.anchors()).map(|trust| trust.fingerprint);
         loop {
-            let states = match engine_io::read(&self.context.engine_report_path()) {
+            let states = match engine_io::read(report_path) {
                 Ok(report) => report.map(|report| report.states).unwrap_or_default(),
                 Err(error) => return Some(Reason::new(error.reason(), chain(&error))),
             };
@@ -142,10 +151,6 @@ impl Hands {
             sleep(LOOK_AT_REPORT_EVERY).await;
         }
     }
-}
-
-pub(crate) fn no_keystore() -> Reason {
-    Reason::new("KeystoreMissing", "there is no keystore that can be read")
 }
 
 /// The first engine that has not loaded this leaf and this trust.

@@ -1,0 +1,145 @@
+//! Stores that somebody else fills, beside a Kafka that kraftlet did not configure. Read, and never written.
+
+use std::path::PathBuf;
+use std::time::Duration;
+use std::time::SystemTime;
+
+use crate::certificates::bundle::Bundle;
+use crate::certificates::preflight;
+use crate::certificates::schedule::Slot;
+use crate::certificates::turn::Part;
+use crate::certificates::turn::Reason;
+use crate::commands::failure::chain;
+use crate::commands::sidecar::keystore;
+use crate::commands::sidecar::keystore::Fetching;
+use crate::commands::sidecar::keystore::Keystore;
+use crate::commands::sidecar::managed::would_be_taken;
+use crate::kafka::version::KafkaVersion;
+use crate::pki::certificate::Certificate;
+use crate::pki::renew_point::RenewPoint;
+use crate::reload::attach;
+use crate::reload::attach::attached::Attached;
+use crate::reload::attach::attached::AttachedCertificate;
+use crate::reload::attach::requirements::requirements;
+use crate::reload::node_properties::ListenerName;
+
+/// One pair of stores of a foreign node.
+pub struct AttachedStores {
+    place: Place,
+    name: String,
+    listeners: Vec<ListenerName>,
+    renew_point: RenewPoint,
+    slot: Slot,
+}
+
+/// Where a foreign node's properties are, and what a person has said of it.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// Its `server.properties`.
+    pub properties: PathBuf,
+    /// The release that runs.
+    pub release: Option<KafkaVersion>,
+}
+
+/// A day before the end, whoever should have renewed is late.
+const WARN_WITHIN: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Place {
+    /// Looks at the node.
+    pub fn look(&self) -> Result<Attached, Reason> {
+        attach::io::look(&self.properties, self.release)
+            .map_err(|error| Reason::new(error.reason(), chain(&error)))
+    }
+}
+
+impl AttachedStores {
+    /// The stores of `certificate` of the node at `place`.
+    pub fn new(place: Place, certificate: &AttachedCertificate, renew_point: RenewPoint, slot: Slot) -> Self {
+        let (name, listeners) = (certificate.name.clone(), certificate.listeners.clone());
+        Self { place, name, listeners, renew_point, slot }
+    }
+
+    /// The node as it is now, and what this certificate is in it.
+    fn look<T>(&self, with: impl FnOnce(&Attached, &AttachedCertificate) -> T) -> Result<T, Reason> {
+        let attached = self.place.look()?;
+        let certificate = attached.certificates.iter().find(|one| one.name == self.name);
+        let certificate = certificate.ok_or_else(|| {
+            let sentence = format!("{} names no stores for {}", self.place.properties.display(), self.name);
+            Reason::new("KeystoreMissing", sentence)
+        })?;
+        Ok(with(&attached, certificate))
+    }
+}
+
+/// Key, chain and trust, or the first thing that keeps the agent from reading them.
+fn bundle(certificate: &AttachedCertificate) -> Result<Bundle, Reason> {
+    certificate.bundle().ok_or_else(|| match certificate.findings.first() {
+        Some(finding) => Reason::new(finding.reason(), finding.to_string()),
+        None => Reason::new("StoreKeyNotReadable", format!("the key of {} cannot be read", certificate.name)),
+    })
+}
+
+impl Keystore for AttachedStores {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn listeners(&self) -> &[ListenerName] {
+        &self.listeners
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        let of_certificate = self.look(|_, certificate| certificate.files.clone()).unwrap_or_default();
+        std::iter::once(self.place.properties.clone()).chain(of_certificate).collect()
+    }
+
+    fn issues(&self) -> bool {
+        false
+    }
+
+    fn is_ours(&self) -> bool {
+        false
+    }
+
+    fn dates(&self) -> (RenewPoint, Slot) {
+        (self.renew_point, self.slot)
+    }
+
+    fn installed(&self) -> Result<Option<Bundle>, Reason> {
+        self.look(|_, certificate| bundle(certificate))?.map(Some)
+    }
+
+    fn last_good(&self) -> Result<Option<Bundle>, Reason> {
+        Ok(None)
+    }
+
+    fn fetching(&self) -> Result<Fetching, Reason> {
+        let bundle = self.look(|_, certificate| bundle(certificate))?;
+        Ok(Box::new(move || bundle))
+    }
+
+    fn trusted(&self, _now: SystemTime) -> Result<Option<Vec<Certificate>>, Reason> {
+        Ok(None)
+    }
+
+    fn check(&self, candidate: &Bundle, in_use: Option<&Bundle>, now: SystemTime) -> Result<(), Reason> {
+        self.look(|attached, certificate| {
+            let leaf = in_use.map(Bundle::leaf);
+            let requirements = requirements(attached, certificate, leaf, WARN_WITHIN);
+            keystore::refusals(&preflight::preflight(candidate, &requirements, now))?;
+            let bound: Vec<_> = attached.listeners_of(certificate).into_iter().cloned().collect();
+            match in_use {
+                Some(in_use) => would_be_taken(&attached.properties, &bound, candidate, in_use, now),
+                None => Ok(()),
+            }
+        })?
+    }
+
+    fn install(&self, _part: Part, _wanted: &Bundle, _is_good: bool) -> Result<(), Reason> {
+        Ok(())
+    }
+
+    fn put_back(&self, _part: Part) -> Result<(), Reason> {
+        Err(Reason::new("StoreNotOurs", "the stores are somebody else's to write"))
+    }
+}
