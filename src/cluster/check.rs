@@ -246,9 +246,9 @@ mod tests {
                 r#"1:13 `apiVersion` is "kraftlet.dev/v2"; want kraftlet.dev/v1"#,
                 "3:7 `name` is a list; want a text",
                 r#"5:9 `formed` is "yes"; want true or false"#,
-                "6:1 unknown key `repliacs`; known here: apiVersion, authorizer, bindHost, certificates, clusterDomain, \
+                "6:1 unknown key `repliacs`; known here: agent, apiVersion, authorizer, bindHost, certificates, clusterDomain, \
                  clusterId, formed, host, kafkaVersion, kind, listeners, metadataVersion, name, namespace, pools, \
-                 properties, propertiesFolder, quorum, runFolder, scramUsers, service, storage, superUsers",
+                 properties, propertiesFolder, quorum, reload, runFolder, scramUsers, service, storage, superUsers",
                 "7:1 unknown key `Pools`; did you mean `pools`?",
                 r#"10:19 `pools[0].roles[1]` is "voter"; want broker or controller"#,
                 r#"11:13 `pools[0].replicas` is "-1"; want a whole number from 0 to 4294967295"#,

@@ -29,7 +29,9 @@ pub struct Check {
     pub listener: String,
     /// Where it is. No login: ApiVersions is answered before one.
     pub endpoint: Endpoint,
-    /// How many handshakes have to show the new leaf, in a row (`network_threads::handshakes`).
+    /// How many handshakes have to show the new leaf, in a row. Each network thread has stores of its own and reloads
+    /// by itself; the acceptor hands connections to the threads in turn (SocketServer.Acceptor), so that twice as many
+    /// handshakes as threads meet all of them even where half of the turns are somebody else's.
     pub handshakes: usize,
     /// What it should serve.
     pub wanted: Wanted,
