@@ -468,8 +468,21 @@ fn controllers_behind_a_login_do_not_keep_a_young_cluster_from_forming() {
     machine.edit("kind: KafkaCluster\n", &format!("kind: KafkaCluster\n{listeners}"));
     ends(&machine.init(&[POD]), 0, &[]);
     machine.edit("formed: false", "formed: true");
-    let want = "controller 0: listener CONTROLLER wants a login, which init does not have";
+    let want =
+        "controller 0: not asked: listener CONTROLLER wants a login, and the settings have no `agent.sasl`";
     ends(&machine.init(&[("POD_NAME", "demo-1")]), 1, &["[EmptyDiskNoLeader]", want]);
+    // With one they are asked.
+    let password = machine.path("agent.password");
+    let login =
+        format!("agent: {{sasl: {{mechanism: PLAIN, username: kafka, passwordFile: {password:?}}}}}\n");
+    machine.edit("kind: KafkaCluster\n", &format!("kind: KafkaCluster\n{login}"));
+    ends(&machine.init(&[("POD_NAME", "demo-1")]), 64, &["agent.password"]);
+    fs::write(&password, "sesame\n").unwrap();
+    ends(
+        &machine.init(&[("POD_NAME", "demo-1")]),
+        1,
+        &["[EmptyDiskNoLeader]", "controller 0: nobody listens at"],
+    );
 }
 
 /// Settings with one controller.
