@@ -87,7 +87,7 @@ fault() {
     local reason="$1" sentence="$2"
     expect "$sentence: the metrics say $reason" await_reason "$reason" /metrics
     expect "the status says $reason" await_reason "$reason" /v1/status
-    expect "the log says $reason" tail_has "$reason"
+    expect "the log says $reason" await_log "$reason"
     expect "Kafka serves the leaf from before" serves "$BEFORE"
 }
 
@@ -104,8 +104,13 @@ await_reason() {
     done
 }
 
-tail_has() {
-    tail -n "+$((LOG_LINES + 1))" "$FOLDER/demo-0.sidecar.log" | grep -q -F -e "$1"
+# A minute and a half: that Kafka is away is written down only when it lasts, for each of its starts begins so.
+await_log() {
+    local deadline=$((SECONDS + 90))
+    until tail -n "+$((LOG_LINES + 1))" "$FOLDER/demo-0.sidecar.log" | grep -q -F -e "$1"; do
+        ((SECONDS < deadline)) || return 1
+        sleep 0.2
+    done
 }
 
 heals() {
@@ -180,7 +185,7 @@ kafka_that_is_down() {
     new_leaf
     expect "Kafka is down: the metrics say so" await_reason ListenerUnreachable /metrics
     expect "the status says so" await_reason ListenerUnreachable /v1/status
-    expect "the log says so" tail_has ListenerUnreachable
+    expect "the log says so" await_log ListenerUnreachable
     start_node demo-0
     expect "with Kafka it heals by itself" await_served
 }
@@ -192,7 +197,7 @@ kafka_that_never_answers() {
     new_leaf
     expect "Kafka never answers: the metrics say so" await_reason ListenerDoesNotAnswer /metrics
     expect "the status says so" await_reason ListenerDoesNotAnswer /v1/status
-    expect "the log says so" tail_has ListenerDoesNotAnswer
+    expect "the log says so" await_log ListenerDoesNotAnswer
     kill -CONT "${PID_OF[demo-0]}"
     expect "when Kafka answers again it heals by itself" await_served
 }

@@ -3,7 +3,10 @@
 use std::cell::Cell;
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 use std::time::SystemTime;
+
+use tokio::time::Instant;
 
 use crate::certificates::bundle::Bundle;
 use crate::certificates::turn::Answer;
@@ -35,6 +38,10 @@ pub struct Hands {
     previous: Cell<Option<Fingerprint>>,
     /// The last leaf that every channel has shown.
     good: Cell<Option<Fingerprint>>,
+    /// When a leaf was installed that no channel has shown yet.
+    installed_at: Cell<Option<Instant>>,
+    /// How long it took from there until every channel showed it.
+    verify_took: Cell<Option<Duration>>,
 }
 
 impl Hands {
@@ -50,6 +57,8 @@ impl Hands {
             in_use: RefCell::new(in_use),
             previous: Cell::default(),
             good: Cell::default(),
+            installed_at: Cell::default(),
+            verify_took: Cell::default(),
         }
     }
 
@@ -69,6 +78,9 @@ impl Hands {
             Work::Verify(part) => self.verify(part).await,
             Work::RollBack(part) => self.keystore.put_back(part).map(|()| Answer::RolledBack),
         };
+        if matches!((work, &done), (Work::Verify(Part::Leaf), Ok(Answer::Verified))) {
+            self.verify_took.set(self.installed_at.take().map(|at| at.elapsed()));
+        }
         done.unwrap_or_else(Answer::Failed)
     }
 
@@ -81,6 +93,11 @@ impl Hands {
     /// The leaf that was installed before the present one, in this process.
     pub(crate) fn previous_leaf(&self) -> Option<Fingerprint> {
         self.previous.get()
+    }
+
+    /// How long it took from the installed file to the last channel that showed it; told once.
+    pub(crate) fn verify_took(&self) -> Option<Duration> {
+        self.verify_took.take()
     }
 
     /// Tells which leaf every channel was last seen to show.
@@ -136,6 +153,7 @@ impl Hands {
         self.keystore.install(part, &wanted, there.is_some() && there == self.good.get())?;
         if part == Part::Leaf {
             let before = self.in_use.borrow().as_ref().map(|bundle| bundle.leaf().fingerprint());
+            self.installed_at.set(Some(Instant::now()));
             self.previous.set(before);
             self.fetched.replace(None);
         }

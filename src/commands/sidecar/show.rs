@@ -36,7 +36,7 @@ pub fn renewal(hands: &Hands, policy: &Policy, state: &State, before: Option<&Ou
         shown.state = word(state);
         shown.next_renewal_at = state.next_at(policy);
         if let Some(outcome) = new {
-            shown.turned(outcome_shown(outcome));
+            shown.turned(outcome_shown(outcome, hands.verify_took()));
         }
         shown.attempts = state.failures();
     });
@@ -67,13 +67,13 @@ fn word(state: &State) -> snapshot::State {
     }
 }
 
-fn outcome_shown(outcome: &Outcome) -> snapshot::Outcome {
+fn outcome_shown(outcome: &Outcome, verify_took: Option<Duration>) -> snapshot::Outcome {
     snapshot::Outcome {
         reason: Word::of(outcome.ending.reason()),
         sentence: Text::new(sentence(&outcome.ending)),
         at: outcome.at,
         took: outcome.took,
-        verify_took: None,
+        verify_took,
     }
 }
 
