@@ -168,6 +168,8 @@ main() {
     part "lints" cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
     part "tests: unit, golden, law, io, program, tidy" cargo test --locked --no-fail-fast
     part "Kafka from Maven" fetch_ended
+    part "the engine's own tests" run_maven -f "$REPO_DIR/images/ssl-engine/pom.xml" test
+    part "the engine in real Kafka" "$E2E_DIR/engine.sh"
     part "golden files made again" "$E2E_DIR/golden.sh" --check
     part "tests against Java" cargo test --locked --no-fail-fast -p kraftlet-e2e
     for cluster in "${CLUSTERS[@]}"; do

@@ -9,6 +9,7 @@ use crate::certificates::finding::Severity;
 use crate::certificates::preflight;
 use crate::certificates::request::Request;
 use crate::certificates::requirements::Requirements;
+use crate::certificates::schedule::Schedule;
 use crate::disk::step::Content;
 use crate::disk::step::Step;
 use crate::pki::certificate::Certificate;
@@ -16,7 +17,6 @@ use crate::pki::chain;
 use crate::pki::hostname::Host;
 use crate::pki::key_kind::KeyKind;
 use crate::pki::private_key::PrivateKey;
-use crate::pki::renew_point::RenewPoint;
 use crate::pki::stores;
 use crate::pki::stores::StoreError;
 use crate::pki::stores::StorePassword;
@@ -199,7 +199,7 @@ fn read_keystore(keystore: &[u8], kind: &StoreKind) -> Option<(PrivateKey, Vec<C
 }
 
 /// The installed pair as a bundle, if it is still what `request` asks for, passes preflight against `anchors` (the
-/// source's trust as it is now), and is before its renew point.
+/// source's trust as it is now), and is not due.
 ///
 /// For sources that issue a fresh leaf whenever they are asked: a container that restarts keeps its leaf, so that
 /// `init` twice is `init` once. An unreadable keystore is simply not kept.
@@ -209,7 +209,7 @@ pub fn keep(
     anchors: &[Certificate],
     request: &Request,
     requirements: &Requirements,
-    renew_point: RenewPoint,
+    schedule: &Schedule,
     now: SystemTime,
 ) -> Option<Bundle> {
     let (key, chain) = read_keystore(keystore, kind)?;
@@ -217,7 +217,7 @@ pub fn keep(
     let bundle = Bundle::new(key, chain.next()?, chain.collect(), anchors.iter().cloned());
     let findings = preflight::preflight(&bundle, requirements, now);
     let stays = is_as_requested(bundle.leaf(), request)
-        && now < renew_point.of(bundle.leaf().validity())
+        && now < schedule.due_at(bundle.leaf().validity())
         && findings.iter().all(|finding| finding.severity() == Severity::Warning);
     stays.then_some(bundle)
 }
@@ -240,7 +240,9 @@ mod tests {
     use super::*;
     use crate::certificates::requirements::Authorization;
     use crate::certificates::requirements::ShownTo;
+    use crate::certificates::schedule::Slot;
     use crate::pki::key_kind::KeyAlgorithm;
+    use crate::pki::renew_point::RenewPoint;
     use crate::pki::testing;
     use crate::pki::testing::Issued;
 
@@ -310,8 +312,8 @@ mod tests {
         assert_eq!((mode("."), mode("truststore.pem"), mode("keystore.pem")), (0o750, 0o444, 0o440));
     }
 
-    fn due_at_67_percent() -> RenewPoint {
-        RenewPoint::from_percent(67).unwrap()
+    fn due_at_67_percent() -> Schedule {
+        Schedule::new(RenewPoint::from_percent(67).unwrap(), Slot::new("kafka", "kafka-0", 0, 3))
     }
 
     #[test]
@@ -368,13 +370,12 @@ mod tests {
             let kept = |now| {
                 let wanted = request("node", &HOSTS, KeyAlgorithm::EcdsaP256);
                 let needed = requirements("User:CN=node");
-                keep(keystore, &kind, bundle.anchors(), &wanted, &needed, due_at_67_percent(), now)
+                keep(keystore, &kind, bundle.anchors(), &wanted, &needed, &due_at_67_percent(), now)
             };
             let found = kept(testing::now()).unwrap();
             assert_eq!((found.leaf(), found.anchors()), (bundle.leaf(), bundle.anchors()));
             assert_eq!(found.key().pkcs8_der(), bundle.key().pkcs8_der());
-            // 67 percent of 90 days from yesterday.
-            let due_at = testing::now() - testing::days(1) + Duration::from_secs(90 * 24 * 3600 * 67 / 100);
+            let due_at = due_at_67_percent().due_at(bundle.leaf().validity());
             assert!(kept(due_at - Duration::from_secs(1)).is_some());
             assert!(kept(due_at).is_none());
         }
@@ -402,7 +403,7 @@ mod tests {
         let other = testing::root("ca").certificate;
         let check = |keystore: &[u8], anchors: &[Certificate], wanted: &Request, super_user: &str, want| {
             let needed = requirements(super_user);
-            let point = due_at_67_percent();
+            let point = &due_at_67_percent();
             let kept = keep(keystore, &StoreKind::Pem, anchors, wanted, &needed, point, testing::now());
             assert_eq!(kept.is_some(), want);
         };

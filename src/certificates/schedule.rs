@@ -67,7 +67,7 @@ impl Slot {
         let count = nodes.saturating_mul(2).clamp(8, 1 << 32).next_power_of_two();
         // An odd step meets every slot once before it meets one again. The golden section keeps any number of nodes
         // apart from each other, be it 3 or 300.
-        let step = count * 618 / 1000 | 1;
+        let step = (count * 618 / 1000) | 1;
         let rank = u64::try_from(rank).unwrap_or(u64::MAX) % count;
         Self {
             cluster: Chance::of(&["cluster", cluster_id]),
@@ -134,4 +134,136 @@ fn whole_ms(time: Duration) -> u64 {
 
 fn ms_since_1970(at: SystemTime) -> Option<u64> {
     at.duration_since(SystemTime::UNIX_EPOCH).ok().map(whole_ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: u64 = 60;
+    const DAY: u64 = 24 * 60 * 60;
+    /// 2026-11-23 12:00:00 UTC.
+    const NOW: u64 = 1_795_435_200;
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    /// Of this lifetime, as our own CA makes it at this second.
+    fn leaf(made_at: u64, lifetime: u64) -> Validity {
+        let backdated_by = (lifetime / 20).min(5 * MINUTE);
+        Validity { not_before: at(made_at - backdated_by), not_after: at(made_at + lifetime) }
+    }
+
+    fn schedule(cluster: &str, rank: usize, nodes: usize, percent: u64) -> Schedule {
+        let slot = Slot::new(cluster, &format!("kafka-{rank}"), rank, nodes);
+        Schedule::new(RenewPoint::from_percent(percent).unwrap(), slot)
+    }
+
+    #[test]
+    fn a_leaf_is_due_after_its_birth_and_by_its_renew_point() {
+        for percent in [10, 33, 66, 90] {
+            for lifetime in [60, 61, 2 * MINUTE, 60 * MINUTE, 100 * MINUTE, DAY, 90 * DAY, 3650 * DAY] {
+                for (cluster, made_at) in [("a", NOW), ("b", NOW + 17), ("c", NOW + 12_345_678)] {
+                    for rank in 0..5 {
+                        let leaf = leaf(made_at, lifetime);
+                        let schedule = schedule(cluster, rank, 5, percent);
+                        let due_at = schedule.due_at(leaf);
+                        let latest_at = schedule.renew_point.of(leaf);
+                        assert!(at(made_at) < due_at, "{percent} % of {lifetime} s: due before it is made");
+                        assert!(
+                            due_at <= latest_at,
+                            "{percent} % of {lifetime} s: due after its renew point"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    /// The instants, in seconds after `NOW`, at which a node renews when each turn takes `took_s`.
+    fn turns(schedule: Schedule, lifetime: u64, took_s: u64, count: usize) -> Vec<f64> {
+        let mut made_at = NOW;
+        let mut turns = Vec::new();
+        for _ in 0..count {
+            let due_at = schedule.due_at(leaf(made_at, lifetime));
+            turns.push(due_at.duration_since(at(NOW)).unwrap().as_secs_f64());
+            made_at = due_at.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() + 1 + took_s;
+        }
+        turns
+    }
+
+    #[test]
+    fn a_leaf_of_two_minutes_is_renewed_about_once_a_minute() {
+        for rank in 0..3 {
+            for took_s in [0, 1, 5, 15] {
+                let turns = turns(schedule("demo", rank, 3, 66), 120, took_s, 20);
+                for pair in turns.windows(2) {
+                    assert!((56.0..60.0).contains(&(pair[1] - pair[0])), "{turns:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn each_node_has_one_instant_in_a_period_and_no_two_nodes_the_same() {
+        for (nodes, lifetime, apart_s) in [(3, DAY, 2500), (5, DAY, 1250), (3, 120, 3), (300, DAY, 20)] {
+            let mut phases: Vec<f64> = Vec::new();
+            let mut period = 0.0;
+            for rank in 0..nodes {
+                // Leaves that were made at any time, the lives of which differ by a second.
+                let schedule = schedule("kafka", rank, nodes, 66);
+                let turns = turns(schedule, lifetime + (rank % 2) as u64, rank as u64 % 3, 4);
+                period = turns[2] - turns[1];
+                assert!((turns[3] - turns[2] - period).abs() < 0.01, "{turns:?}");
+                phases.push(turns[3] % period);
+            }
+            phases.sort_by(f64::total_cmp);
+            phases.push(phases[0] + period);
+            let closest = phases.windows(2).map(|pair| pair[1] - pair[0]).fold(f64::MAX, f64::min);
+            assert!(
+                closest > f64::from(apart_s),
+                "{nodes} nodes, {lifetime} s: {closest} s apart of {period}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_date_depends_on_nothing_but_the_leaf_and_the_node() {
+        let due_at = |rank, nodes| schedule("kafka", rank, nodes, 66).due_at(leaf(NOW, DAY));
+        assert_eq!(due_at(1, 3), due_at(1, 3));
+        // A fourth broker comes: nobody else moves.
+        assert_eq!(due_at(1, 3), due_at(1, 4));
+    }
+
+    #[test]
+    fn a_leaf_without_a_life_is_due_at_once() {
+        let check = |not_before, not_after, want| {
+            let validity = Validity { not_before, not_after };
+            assert_eq!(schedule("kafka", 0, 3, 66).due_at(validity), want);
+        };
+        check(at(NOW), at(NOW), at(NOW));
+        check(at(NOW), at(NOW - 1), at(NOW));
+        let before_1970 = SystemTime::UNIX_EPOCH - Duration::from_secs(DAY * 100);
+        check(before_1970, before_1970 + Duration::from_secs(DAY), before_1970 + Duration::from_secs(57_024));
+    }
+
+    #[test]
+    fn files_from_outside_are_taken_in_the_nodes_turn_and_soon() {
+        let wait = |rank, installed: Validity, seen_at| {
+            let turn_at = schedule("kafka", rank, 3, 66).turn_at(installed, at(seen_at));
+            turn_at.duration_since(at(seen_at)).unwrap().as_secs_f64()
+        };
+        let mut waits: Vec<f64> = (0..3).map(|rank| wait(rank, leaf(NOW, 90 * DAY), NOW + DAY)).collect();
+        waits.sort_by(f64::total_cmp);
+        assert!(waits[2] <= 600.0 && waits[1] - waits[0] > 30.0 && waits[2] - waits[1] > 30.0, "{waits:?}");
+        for rank in 0..3 {
+            // An eighth of 80 s.
+            assert!(wait(rank, leaf(NOW, 120), NOW + 40) <= 10.0);
+            for little_left in [NOW + 95, NOW + 120, NOW + 500] {
+                assert!(wait(rank, leaf(NOW, 120), little_left) == 0.0);
+            }
+            assert!(wait(rank, leaf(NOW + DAY, DAY), NOW) == 0.0);
+        }
+    }
 }

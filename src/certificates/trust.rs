@@ -69,8 +69,9 @@ pub struct Peer {
     pub report: Option<Report>,
     /// Whether its listeners take the fetched leaf from a client.
     pub probe: Probe,
-    /// The anchors under which everything that its listeners present verifies; `None` where they were not reached.
-    pub presents: Option<Anchors>,
+    /// For each leaf that its listeners present, the anchors under which it verifies; empty where not all of them were
+    /// reached.
+    pub presents: Vec<Anchors>,
 }
 
 /// What an agent says of its node.
@@ -78,8 +79,8 @@ pub struct Peer {
 pub struct Report {
     /// The anchors that every one of its channels trusts now, the raft client included.
     pub trusted: Anchors,
-    /// The anchors under which every leaf verifies that a channel of it has in use, or that it could roll back to.
-    pub issued_by: Anchors,
+    /// For each leaf that a channel of it has in use, or that it could roll back to, the anchors under which it verifies.
+    pub leaves: Vec<Anchors>,
 }
 
 /// A handshake with the fetched leaf, and an answer after it.
@@ -116,7 +117,8 @@ pub enum Move {
     Settled,
     /// The truststore becomes this: all that was in it and what the source adds. At once.
     InstallTrust(Anchors),
-    /// The source's CA is no longer that of the installed leaf: a new leaf has to be fetched, in the node's slot.
+    /// The source's CA is no longer that of the installed leaf, or of the fetched one: a new leaf has to be fetched, in
+    /// the node's slot.
     FetchLeaf,
     /// The fetched leaf may be installed.
     MoveLeaf,
@@ -194,6 +196,8 @@ pub fn next_move(situation: &Situation, now: SystemTime) -> Move {
         };
     }
     match (&situation.leaf, &situation.next) {
+        // The source has changed since it gave this leaf.
+        (_, Some(next)) if !next.is_empty() && !meet(next, &situation.source) => Move::FetchLeaf,
         (leaf, Some(next)) if is_everyday(leaf.as_ref(), next) => Move::MoveLeaf,
         (_, Some(next)) => leaf_to_new_ca(situation, next),
         // A leaf that no anchor here vouches for is no part of this: clients trust it in their own way.
@@ -236,9 +240,8 @@ fn old_ca(situation: &Situation, installed: &Anchors, now: SystemTime) -> Move {
     if !free.is_empty() {
         return Move::DropOld(free);
     }
-    let listeners_left = |peer: &&Peer| {
-        peer.report.is_some() && peer.presents.as_ref().is_some_and(|presents| meet(presents, &kept))
-    };
+    let listeners_left =
+        |peer: &&Peer| peer.leaves().is_some() && peer.presents.iter().all(|leaf| meet(leaf, &kept));
     match situation.reload {
         Reload::Engine => wait_for(&staying, |_| false, Stage::PeersLeave, Stage::RestartForLeaf),
         Reload::AdminApi => wait_for(&staying, listeners_left, Stage::PeersLeave, Stage::RestartForLeaf),
@@ -279,13 +282,19 @@ impl Peer {
 
     /// Whether all its leaves verify under `anchors`, by its own word and by what its listeners present.
     fn lives_on(&self, anchors: &Anchors) -> bool {
-        let reported = self.report.as_ref().is_some_and(|report| meet(&report.issued_by, anchors));
-        reported && self.presents.as_ref().is_some_and(|presents| meet(presents, anchors))
+        self.leaves().is_some_and(|mut leaves| leaves.all(|leaf| meet(leaf, anchors)))
     }
 
     /// All anchors that it may need; `None` where it is not seen.
     fn needs(&self) -> Option<Anchors> {
-        Some(&self.report.as_ref()?.issued_by | self.presents.as_ref()?)
+        Some(self.leaves()?.flatten().copied().collect())
+    }
+
+    /// Those it reports and those it presents; `None` where it is not seen.
+    fn leaves(&self) -> Option<impl Iterator<Item = &Anchors>> {
+        let reported =
+            self.report.as_ref().map(|report| &report.leaves).filter(|leaves| !leaves.is_empty())?;
+        Some(reported.iter().chain(&self.presents)).filter(|_| !self.presents.is_empty())
     }
 }
 
@@ -295,7 +304,11 @@ impl Move {
         match self {
             Self::InstallTrust(_) => Gate::TrustFirst,
             Self::Wait(wait) => Gate::Closed(wait.reason()),
-            Self::Settled | Self::FetchLeaf | Self::MoveLeaf | Self::DropOld(_) => Gate::Open,
+            Self::FetchLeaf => {
+                let sentence = "the source has another CA than it had when it gave the fetched leaf";
+                Gate::Closed(Reason::new("SourceHasChanged", sentence))
+            }
+            Self::Settled | Self::MoveLeaf | Self::DropOld(_) => Gate::Open,
         }
     }
 }
@@ -343,5 +356,195 @@ impl Stage {
             Self::Clients => "OldCaKeptForClients",
             Self::Full => "TooManyTrustAnchors",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pki::testing;
+
+    const OLD: &str = "old";
+    const NEW: &str = "new";
+
+    fn anchors(names: &[&str]) -> Anchors {
+        names.iter().map(|name| Fingerprint::of(name.as_bytes())).collect()
+    }
+
+    fn peer(name: &str, trusted: &[&str], leaf: &str) -> Peer {
+        let leaves = vec![anchors(&[leaf])];
+        let report = Some(Report { trusted: anchors(trusted), leaves: leaves.clone() });
+        Peer { name: name.to_owned(), report, probe: Probe::NotAccepted, presents: leaves }
+    }
+
+    fn situation(installed: &[&str], source: &[&str], leaf: &str, peers: &[Peer]) -> Situation {
+        let ends_at = testing::now() + testing::days(365);
+        Situation {
+            reload: Reload::Engine,
+            installed: anchors(installed).into_iter().map(|anchor| (anchor, ends_at)).collect(),
+            source: anchors(source),
+            leaf: Some(anchors(&[leaf])),
+            next: None,
+            peers: peers.to_vec(),
+            clients: Clients::None,
+            orders: Orders::default(),
+        }
+    }
+
+    fn with_next(mut situation: Situation, next: &[&str]) -> Situation {
+        situation.next = Some(anchors(next));
+        situation
+    }
+
+    fn check(situation: &Situation, want: &Move) {
+        assert_eq!(next_move(situation, testing::now()), *want, "{situation:?}");
+    }
+
+    fn waits(stage: Stage, for_whom: &[&str]) -> Move {
+        wait(stage, for_whom.iter().map(|name| (*name).to_owned()).collect())
+    }
+
+    #[test]
+    fn the_everyday_renewal_asks_nobody() {
+        let nobody = Peer {
+            name: "kafka-1".to_owned(),
+            report: None,
+            probe: Probe::NotAccepted,
+            presents: Vec::new(),
+        };
+        let everyday = situation(&[OLD], &[OLD], OLD, &[nobody]);
+        check(&everyday, &Move::Settled);
+        check(&with_next(everyday.clone(), &[OLD]), &Move::MoveLeaf);
+        // The CA's certificate was renewed with its key: the leaf verifies under both.
+        let renewed = situation(&[OLD, NEW], &[NEW], OLD, &everyday.peers);
+        check(&with_next(renewed, &[OLD, NEW]), &Move::MoveLeaf);
+        let expired = Situation { leaf: None, ..situation(&[OLD, NEW], &[NEW], OLD, &everyday.peers) };
+        check(&with_next(expired, &[NEW]), &Move::MoveLeaf);
+    }
+
+    #[test]
+    fn both_are_trusted_first_then_leaves_move_then_the_old_one_goes() {
+        let both = [OLD, NEW];
+        check(&situation(&[OLD], &[NEW], OLD, &[]), &Move::InstallTrust(anchors(&both)));
+        let early = [peer("kafka-1", &[OLD], OLD), peer("kafka-2", &both, OLD)];
+        check(&situation(&both, &[NEW], OLD, &early), &Move::FetchLeaf);
+        let moving = with_next(situation(&both, &[NEW], OLD, &early), &[NEW]);
+        check(&moving, &waits(Stage::PeersTrust, &["kafka-1"]));
+        let ready = [peer("kafka-1", &both, OLD), peer("kafka-2", &both, OLD)];
+        check(&with_next(situation(&both, &[NEW], OLD, &ready), &[NEW]), &Move::MoveLeaf);
+        let half = [peer("kafka-1", &both, OLD), peer("kafka-2", &both, NEW)];
+        check(&situation(&both, &[NEW], NEW, &half), &waits(Stage::PeersLeave, &["kafka-1"]));
+        let done = [peer("kafka-1", &both, NEW), peer("kafka-2", &[NEW], NEW)];
+        check(&situation(&both, &[NEW], NEW, &done), &Move::DropOld(anchors(&[OLD])));
+        check(&situation(&[NEW], &[NEW], NEW, &done), &Move::Settled);
+    }
+
+    #[test]
+    fn a_probe_shows_trust_where_the_engine_is_and_not_where_the_raft_client_stays_behind() {
+        let mut probed = peer("kafka-1", &[OLD], OLD);
+        probed.probe = Probe::Accepted;
+        let both = [OLD, NEW];
+        let mut moving = with_next(situation(&both, &[NEW], OLD, &[probed.clone()]), &[NEW]);
+        check(&moving, &Move::MoveLeaf);
+        moving.reload = Reload::AdminApi;
+        check(&moving, &waits(Stage::RestartForTrust, &["kafka-1"]));
+        moving.peers.push(peer("kafka-2", &[OLD], OLD));
+        check(&moving, &waits(Stage::PeersTrust, &["kafka-2"]));
+        probed.report = None;
+        moving.peers = vec![probed];
+        check(&moving, &waits(Stage::PeersTrust, &["kafka-1"]));
+    }
+
+    #[test]
+    fn a_raft_client_with_its_old_leaf_keeps_the_old_ca() {
+        let both = [OLD, NEW];
+        let mut behind = peer("kafka-1", &both, NEW);
+        behind.report =
+            Some(Report { trusted: anchors(&both), leaves: vec![anchors(&[NEW]), anchors(&[OLD])] });
+        let mut leaving = situation(&both, &[NEW], NEW, &[behind]);
+        check(&leaving, &waits(Stage::PeersLeave, &["kafka-1"]));
+        leaving.reload = Reload::AdminApi;
+        check(&leaving, &waits(Stage::RestartForLeaf, &["kafka-1"]));
+    }
+
+    #[test]
+    fn who_is_gone_is_waited_for_until_a_person_says_not_to() {
+        let both = [OLD, NEW];
+        let mut gone = peer("kafka-1", &both, NEW);
+        gone.presents = Vec::new();
+        let mut leaving = situation(&both, &[NEW], NEW, &[gone.clone()]);
+        check(&leaving, &waits(Stage::PeersLeave, &["kafka-1"]));
+        leaving.orders.without = ["kafka-1".to_owned()].into();
+        check(&leaving, &Move::DropOld(anchors(&[OLD])));
+        gone.report = None;
+        let mut moving = with_next(situation(&both, &[NEW], OLD, &[gone]), &[NEW]);
+        check(&moving, &waits(Stage::PeersTrust, &["kafka-1"]));
+        moving.orders.without = ["kafka-1".to_owned()].into();
+        check(&moving, &Move::MoveLeaf);
+    }
+
+    #[test]
+    fn of_several_old_cas_those_go_that_nobody_needs() {
+        let all = ["older", OLD, NEW];
+        let leaving = situation(&all, &[NEW], NEW, &[peer("kafka-1", &all, OLD)]);
+        check(&leaving, &Move::DropOld(anchors(&["older"])));
+    }
+
+    #[test]
+    fn an_old_ca_stays_for_clients_until_it_expires_or_is_forgotten() {
+        let mut done = situation(&[OLD, NEW], &[NEW], NEW, &[peer("kafka-1", &[NEW], NEW)]);
+        done.clients = Clients::Unseen;
+        check(&done, &waits(Stage::Clients, &[]));
+        let drop = Move::DropOld(anchors(&[OLD]));
+        check(
+            &Situation { orders: Orders { forget: anchors(&[OLD]), ..Orders::default() }, ..done.clone() },
+            &drop,
+        );
+        for ends_at in done.installed.values_mut() {
+            *ends_at = testing::now() - testing::days(1);
+        }
+        check(&done, &drop);
+    }
+
+    #[test]
+    fn a_leaf_that_the_source_no_longer_vouches_for_is_fetched_again() {
+        let moving = with_next(situation(&[OLD, NEW, "newest"], &["newest"], OLD, &[]), &[NEW]);
+        check(&moving, &Move::FetchLeaf);
+        assert!(matches!(next_move(&moving, testing::now()).gate(), Gate::Closed(_)));
+        // A leaf of a public CA, which no anchor of ours vouches for, is shown to clients alone.
+        let mut public = situation(&[OLD], &[OLD], OLD, &[]);
+        (public.leaf, public.next) = (Some(Anchors::new()), Some(Anchors::new()));
+        check(&public, &Move::MoveLeaf);
+    }
+
+    #[test]
+    fn a_truststore_does_not_grow_without_limit() {
+        let names: Vec<String> = (0..MAX_ANCHORS).map(|number| number.to_string()).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        check(&situation(&names, &[NEW], OLD, &[]), &waits(Stage::Full, &[]));
+    }
+
+    #[test]
+    fn a_wait_names_its_peers_and_gets_a_condition_after_a_while() {
+        let wait =
+            Wait { stage: Stage::PeersTrust, for_whom: vec!["kafka-1".to_owned(), "kafka-2".to_owned()] };
+        let reason = wait.reason();
+        assert_eq!(reason.word, "PeersDoNotTrustNewCa");
+        assert_eq!(reason.sentence, "the new CA is not known to be trusted by kafka-1, kafka-2");
+        assert!(!wait.is_stalled(Duration::from_secs(299)) && wait.is_stalled(Duration::from_secs(300)));
+    }
+
+    #[test]
+    fn a_leaf_verifies_under_each_certificate_of_its_ca() {
+        let ca = testing::root("ca");
+        let leaf = ca.sign(testing::leaf_params("node", &["a"]));
+        let mut params = testing::ca_params("ca");
+        params.not_after = (testing::now() + testing::days(9000)).into();
+        let renewed = params.self_signed(&ca.key_pair).unwrap();
+        let renewed = Certificate::from_der(renewed.der()).unwrap();
+        let other = testing::root("ca");
+        let all = [&ca.certificate, &renewed, &other.certificate];
+        let found = issuers(&leaf.certificate, &[], all, testing::now());
+        assert_eq!(found, [ca.certificate.fingerprint(), renewed.fingerprint()].into());
     }
 }

@@ -125,7 +125,8 @@ mod tests {
                     kafkaVersion: 3.8\nmetadataVersion: 4.0\nquorum: {type: dynamic}\n\
                     pools:\n- {statefulSet: a, roles: [controller], replicas: 3}\n- {statefulSet: b, roles: [controller], replicas: 1}\n\
                     superUsers: [admin]\nproperties: {all: {node.id: 7, num.partitions: 3}}\n\
-                    storage: {logDirs: [data]}\ncertificates: {node: {store: pkcs12, keyAlgorithm: ed25519}}\n";
+                    storage: {logDirs: [data]}\ncertificates: {node: {store: pkcs12, keyAlgorithm: ed25519}}\n\
+                    agent: {sasl: {mechanism: OAUTHBEARER, username: '', passwordFile: f}}\n";
         let found = problems(yaml);
         for want in [
             r#"3:1 "Kafka" is no DNS name"#,
@@ -138,11 +139,13 @@ mod tests {
             "13:21 \"data\" is no folder; want an absolute path",
             "14:23 a PKCS12 store needs `storePasswordFile`",
             "14:38 ",
+            "15:16 the agent cannot log in with OAUTHBEARER; want PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512",
+            "15:40 the agent's login has no user name",
             "7:1 4 controllers form a dynamic quorum; want `initialControllers`",
         ] {
             assert!(found.iter().any(|one| one.starts_with(want)), "{want}\n{found:#?}");
         }
-        assert_eq!(found.len(), 11, "{found:#?}");
+        assert_eq!(found.len(), 13, "{found:#?}");
     }
 
     #[test]

@@ -16,11 +16,14 @@ use crate::certificates::request::Request;
 use crate::certificates::requirements::Authorization;
 use crate::certificates::requirements::Requirements;
 use crate::certificates::requirements::ShownTo;
+use crate::certificates::schedule::Schedule;
+use crate::certificates::schedule::Slot;
 use crate::certificates::sources::Remedy;
 use crate::certificates::sources::Source;
 use crate::certificates::sources::SourceError;
 use crate::certificates::sources::local_ca::LocalCa;
 use crate::certificates::sources::mounted::Mounted;
+use crate::certificates::trust;
 use crate::cluster::certificate;
 use crate::cluster::certificate::Certificate;
 use crate::cluster::derived;
@@ -40,7 +43,6 @@ use crate::pki::certificate::Certificate as PkiCertificate;
 use crate::pki::handshake::TlsClient;
 use crate::pki::hostname::Host;
 use crate::pki::io as pki_io;
-use crate::pki::renew_point::RenewPoint;
 use crate::pki::stores::StoreError;
 
 /// A certificate that is still to be fetched: from whom, and what it must be.
@@ -51,7 +53,7 @@ pub struct Order {
     request: Request,
     requirements: Requirements,
     kind: StoreKind,
-    renew_point: RenewPoint,
+    schedule: Schedule,
 }
 
 /// A certificate that is fetched and checked.
@@ -92,6 +94,17 @@ pub fn source(inputs: &Inputs, certificate: &Certificate) -> Result<Box<dyn Sour
     })
 }
 
+/// When this node's leaves are due. Every node counts the nodes in one order, controllers first, so that each finds a
+/// slot of its own.
+pub fn schedule(inputs: &Inputs, certificate: &Certificate) -> Schedule {
+    let Inputs { cluster, node, .. } = inputs;
+    let mut nodes = cluster.nodes(None);
+    nodes.sort_by_key(|one| (!one.pool.roles.is_controller(), one.node_id));
+    let rank = nodes.iter().position(|one| one.node_id == node.node_id).unwrap_or(nodes.len());
+    let slot = Slot::new(&cluster.cluster_id.to_string(), &node.pod.to_string(), rank, nodes.len());
+    Schedule::new(certificate.renew_point, slot)
+}
+
 impl Order {
     /// What follows from the settings, for one certificate; asks its source nothing.
     pub fn new(inputs: &Inputs, certificate: &Certificate) -> Result<Self, Failure> {
@@ -102,7 +115,7 @@ impl Order {
             request: request(inputs, certificate)?,
             requirements: requirements(inputs, certificate)?,
             kind: store_kind(inputs, certificate),
-            renew_point: certificate.renew_point,
+            schedule: schedule(inputs, certificate),
         })
     }
 
@@ -174,27 +187,9 @@ impl Order {
 
     /// Fetches the certificate, or keeps the one that is installed, and checks it. All findings come at once.
     pub fn check(&self, now: SystemTime) -> Result<Checked, Failure> {
-        let Self { name, source, request, requirements, kind, renew_point, .. } = self;
+        let name = &self.name;
         let installed = self.installed();
-        // A source that issues anew at each fetch is not asked while the leaf that is there will do, so that a
-        // container that restarts keeps its certificate, and `init` twice is `init` once.
-        // Trust is added here and never taken away: whether peers still need an old CA is for the sidecar to find out.
-        let known =
-            install::read(&installed, kind).map(|bundle| bundle.anchors().to_vec()).unwrap_or_default();
-        let kept = match (source.trusted(request).map_err(not_given)?, &installed.keystore) {
-            (Some(mut anchors), Some(keystore)) => {
-                anchors.extend(known.iter().cloned());
-                install::keep(keystore.bytes(), kind, &anchors, request, requirements, *renew_point, now)
-            }
-            (None, _) | (_, None) => None,
-        };
-        let (bundle, kept) = match kept {
-            Some(bundle) => (bundle, true),
-            None => {
-                let fetched = self.fetch(now).map_err(not_given)?;
-                (fetched.trusting(fetched.anchors().iter().chain(&known).cloned()), false)
-            }
-        };
+        let (bundle, kept) = self.choose(&installed, now)?;
         let findings = self.findings(&bundle, now);
         let said = |finding: &Finding| format!("certificate {name}: {}", chain(finding));
         let (refusals, warnings): (Vec<_>, Vec<_>) =
@@ -209,6 +204,44 @@ impl Order {
         let warnings = warnings.into_iter().map(said).collect();
         Ok(Checked { name: name.clone(), bundle, steps, warnings, kept })
     }
+
+    /// The leaf that is installed, as long as it will do, or what the source gives; and whether it is the former.
+    ///
+    /// A source that issues anew at each fetch is not asked while the leaf that is there will do: a container that
+    /// restarts keeps its certificate, and `init` twice is `init` once. In a change of CA trust is added here and never
+    /// taken away, and a leaf of the new CA does not take the place of one that works: what the peers trust and need
+    /// is for the sidecar to find out.
+    fn choose(&self, installed: &Installed, now: SystemTime) -> Result<(Bundle, bool), Failure> {
+        let Self { source, request, requirements, kind, schedule, .. } = self;
+        let there = install::read(installed, kind);
+        let mut known: Vec<PkiCertificate> = there.iter().flat_map(Bundle::anchors).cloned().collect();
+        known.retain(|anchor| now <= anchor.not_after());
+        let trusted = source.trusted(request).map_err(not_given)?;
+        if let (Some(anchors), Some(keystore)) = (trusted, &installed.keystore) {
+            let anchors: Vec<PkiCertificate> = anchors.into_iter().chain(known.iter().cloned()).collect();
+            let kept = install::keep(keystore.bytes(), kind, &anchors, request, requirements, schedule, now);
+            if let Some(bundle) = kept {
+                return Ok((bundle, true));
+            }
+        }
+        let fetched = self.fetch(now).map_err(not_given)?;
+        let trusting_both =
+            |bundle: &Bundle| bundle.trusting(fetched.anchors().iter().chain(&known).cloned());
+        if let Some(there) = there.as_ref().map(trusting_both).filter(|_| is_of_a_new_ca(&fetched, &known)) {
+            let works = self.findings(&there, now).iter().all(|one| one.severity() == Severity::Warning);
+            if works {
+                return Ok((there, true));
+            }
+        }
+        Ok((trusting_both(&fetched), false))
+    }
+}
+
+/// Whether somebody who trusts `known` and not what comes with the leaf would refuse it.
+fn is_of_a_new_ca(fetched: &Bundle, known: &[PkiCertificate]) -> bool {
+    let at = fetched.leaf().not_before();
+    let issuers = |anchors| trust::issuers(fetched.leaf(), fetched.intermediates(), anchors, at);
+    issuers(known).is_empty() && !issuers(fetched.anchors()).is_empty()
 }
 
 /// What the agent's own connections show: this leaf and its trust.

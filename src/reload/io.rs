@@ -13,11 +13,11 @@ use crate::kafka::endpoint::Endpoint;
 use crate::kafka::node_id::NodeId;
 use crate::kafka::version::KafkaVersion;
 use crate::pki::handshake::Presented;
+use crate::reload::handshake::Observation;
 use crate::reload::probe::Trust;
 use crate::reload::trigger::TriggerError;
 use crate::reload::verify;
 use crate::reload::verify::Meaning;
-use crate::reload::verify::Observation;
 use crate::reload::verify::Report;
 use crate::reload::verify::Verdict;
 use crate::reload::verify::Wanted;
@@ -29,7 +29,9 @@ pub struct Check {
     pub listener: String,
     /// Where it is. No login: ApiVersions is answered before one.
     pub endpoint: Endpoint,
-    /// How many handshakes have to show the new leaf, in a row (`network_threads::handshakes`).
+    /// How many handshakes have to show the new leaf, in a row. Each network thread has stores of its own and reloads
+    /// by itself; the acceptor hands connections to the threads in turn (SocketServer.Acceptor), so that twice as many
+    /// handshakes as threads meet all of them even where half of the turns are somebody else's.
     pub handshakes: usize,
     /// What it should serve.
     pub wanted: Wanted,

@@ -13,7 +13,7 @@ pub mod start_note;
 pub mod observed;
 pub mod coverage;
 pub mod engine;
-pub mod network_threads;
+pub mod handshake;
 pub mod verify;
 pub mod probe;
 pub mod trigger;

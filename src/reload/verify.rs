@@ -8,11 +8,9 @@
 
 use std::fmt;
 
-use rustls::Error as TlsError;
-
-use crate::kafka::ask_error::AskError;
 use crate::pki::certificate::Fingerprint;
-use crate::pki::handshake::Presented;
+use crate::reload::handshake::End;
+use crate::reload::handshake::Observation;
 
 /// What a listener should serve.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,32 +32,6 @@ pub enum Ours {
     MustBeTaken,
     /// It may trust others only (a listener for clients of another CA): then what it presents is all it can show.
     MayBeRefused,
-}
-
-/// One handshake.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Observation {
-    /// The leaf first; empty where it did not come so far.
-    pub presented: Vec<Fingerprint>,
-    /// How it ended.
-    pub end: End,
-}
-
-/// How a handshake ended. The texts are for people.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum End {
-    /// ApiVersions was answered, so both sides have taken the other's leaf.
-    Answered,
-    /// The listener presented a leaf that is good, and refused ours.
-    RefusesOurs(String),
-    /// What the listener presented is not good: dates, name, issuer, or a key that does not belong to it.
-    NotGood(String),
-    /// The listener broke the handshake off with an alert and had presented nothing.
-    NothingPresented(String),
-    /// Nobody there, or nobody who speaks TLS and Kafka's protocol.
-    Unreachable(String),
-    /// Nothing before the deadline.
-    Slow(String),
 }
 
 /// What the handshakes with one listener show together.
@@ -220,46 +192,6 @@ impl Verdict {
             | Self::Unreachable { .. }
             | Self::Slow { .. } => Meaning::NotYet,
         }
-    }
-}
-
-impl Observation {
-    /// A handshake after which ApiVersions was answered.
-    pub fn answered(presented: &Presented) -> Self {
-        Self { presented: presented.fingerprints(), end: End::Answered }
-    }
-
-    /// One that failed; `presented` is what was seen of it before.
-    pub fn failed(error: &AskError, presented: &Presented, why: String) -> Self {
-        let end = match (error, error.tls()) {
-            (_, Some(TlsError::AlertReceived(_))) if presented.leaf().is_none() => End::NothingPresented(why),
-            (_, Some(TlsError::AlertReceived(_))) => End::RefusesOurs(why),
-            (_, Some(_)) if presented.leaf().is_some() => End::NotGood(why),
-            (
-                AskError::ResolverTimedOut { .. }
-                | AskError::ConnectTimedOut { .. }
-                | AskError::AnswerTimedOut { .. },
-                _,
-            ) => End::Slow(why),
-            (
-                AskError::InvalidAddress { .. }
-                | AskError::NoSuchName { .. }
-                | AskError::Resolver { .. }
-                | AskError::NobodyListens { .. }
-                | AskError::Connect { .. }
-                | AskError::Tls { .. }
-                | AskError::Ended { .. }
-                | AskError::WantsTls { .. }
-                | AskError::TooLong { .. }
-                | AskError::NotAsked { .. }
-                | AskError::Mechanism { .. }
-                | AskError::Login { .. }
-                | AskError::NoNonce { .. }
-                | AskError::Response { .. },
-                _,
-            ) => End::Unreachable(why),
-        };
-        Self { presented: presented.fingerprints(), end }
     }
 }
 

@@ -192,3 +192,24 @@ fn below_a_volume_of_a_group_everything_is_the_groups() {
     ends(&machine.init(&[POD]), 0, &[]);
     assert_eq!([mode(&run.join("tls")), mode(&run.join("tls/node"))], [0o2755, 0o2750]);
 }
+
+/// A container that restarts in the middle of a change of CA: peers may not know the new one yet.
+#[test]
+fn init_adds_trust_in_a_new_ca_and_leaves_the_leaf_to_the_sidecar() {
+    let machine = machine();
+    use_mounted(&machine);
+    mount(&machine, "demo-node", &BOTH, true);
+    ends(&machine.init(&[POD]), 0, &[]);
+    let store = |name: &str| fs::read_to_string(machine.path("pods/demo-0/run/tls/node").join(name)).unwrap();
+    let (keystore, trust) = (store("keystore.pem"), store("truststore.pem"));
+    mount(&machine, "demo-node", &BOTH, true);
+    ends(&machine.init(&[POD]), 0, &[]);
+    assert_eq!(store("keystore.pem"), keystore);
+    let both = store("truststore.pem");
+    assert!(both.contains(trust.trim()) && both.matches("BEGIN CERTIFICATE").count() == 2, "{both}");
+    // Where nothing was installed there is nobody who could need the old one.
+    fs::remove_dir_all(machine.path("pods/demo-0/run")).unwrap();
+    ends(&machine.init(&[POD]), 0, &[]);
+    assert_eq!(store("truststore.pem").matches("BEGIN CERTIFICATE").count(), 1);
+    assert_ne!(store("keystore.pem"), keystore);
+}

@@ -19,6 +19,10 @@ mod storage;
 #[cfg(test)]
 mod health;
 #[cfg(test)]
+mod renewal;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod readme;
 #[cfg(test)]
 mod attach;

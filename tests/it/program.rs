@@ -468,8 +468,21 @@ fn controllers_behind_a_login_do_not_keep_a_young_cluster_from_forming() {
     machine.edit("kind: KafkaCluster\n", &format!("kind: KafkaCluster\n{listeners}"));
     ends(&machine.init(&[POD]), 0, &[]);
     machine.edit("formed: false", "formed: true");
-    let want = "controller 0: listener CONTROLLER wants a login, which init does not have";
+    let want =
+        "controller 0: not asked: listener CONTROLLER wants a login, and the settings have no `agent.sasl`";
     ends(&machine.init(&[("POD_NAME", "demo-1")]), 1, &["[EmptyDiskNoLeader]", want]);
+    // With one they are asked.
+    let password = machine.path("agent.password");
+    let login =
+        format!("agent: {{sasl: {{mechanism: PLAIN, username: kafka, passwordFile: {password:?}}}}}\n");
+    machine.edit("kind: KafkaCluster\n", &format!("kind: KafkaCluster\n{login}"));
+    ends(&machine.init(&[("POD_NAME", "demo-1")]), 64, &["agent.password"]);
+    fs::write(&password, "sesame\n").unwrap();
+    ends(
+        &machine.init(&[("POD_NAME", "demo-1")]),
+        1,
+        &["[EmptyDiskNoLeader]", "controller 0: nobody listens at"],
+    );
 }
 
 /// Settings with one controller.
@@ -519,4 +532,56 @@ fn a_node_whose_certificate_failed_asks_nobody() {
     ends(&machine.init(&[POD]), 1, &["[CertificateFileMissing]", "[EmptyDiskNoLeader]", want]);
     let asked = controller.accept().map_err(|error| error.kind());
     assert_eq!(asked.err(), Some(std::io::ErrorKind::WouldBlock));
+}
+
+#[test]
+fn the_engine_needs_its_jar_and_the_admin_api_does_not() {
+    let machine = Machine::new(&["--replicas", "1"]);
+    let want = [
+        "cannot read none.jar: No such file or directory (os error 2); `reload: engine` needs kraftlet's jar; name it with \
+         --engine-jar or KRAFTLET_ENGINE_JAR, or say `reload: adminApi` [EngineJarUnreadable]",
+    ];
+    ends(&machine.run(&["init", "--engine-jar", "none.jar"], &[POD]), 2, &want);
+    fs::write(machine.path("no.jar"), "not a jar").unwrap();
+    let no_jar = machine.run(&["init", "--engine-jar", "no.jar"], &[POD]);
+    ends(&no_jar, 2, &["no.jar is no jar of kraftlet's engine; ", "[EngineJarUnusable]"]);
+    assert!(machine.files("pods").is_empty());
+    let done = machine.init(&[POD]);
+    ends(&done, 0, &[]);
+    let jar = machine.path("pods/demo-0/run/engine/ssl-engine.jar");
+    let variable = format!("CLASSPATH={}", jar.display());
+    assert!(text(&done.stdout).contains(&format!("environment variable {variable}\n")));
+    assert!(text(&machine.run(&["explain"], &[POD]).stdout).contains(&variable));
+    assert_eq!(mode(&jar), 0o644);
+    assert_eq!(mode(jar.parent().unwrap()) & 0o777, 0o775);
+    let machine = Machine::new(&["--replicas", "1", "--reload", "admin-api"]);
+    let done = machine.run(&["init", "--engine-jar", "none.jar"], &[POD]);
+    ends(&done, 0, &[]);
+    assert!(!text(&done.stdout).contains("CLASSPATH"));
+    let properties = fs::read_to_string(machine.path("pods/demo-0/run/server.properties")).unwrap();
+    assert!(!properties.contains("engine") && !machine.path("pods/demo-0/run/engine").exists());
+}
+
+#[test]
+fn the_engine_is_named_for_each_listener_that_a_node_has_or_calls() {
+    let machine = Machine::new(&["--mode", "dedicated", "--replicas", "1"]);
+    let named = |pod: &str| {
+        ends(&machine.init(&[("POD_NAME", pod)]), 0, &[]);
+        let run = machine.path(&format!("pods/{pod}/run"));
+        let properties = fs::read_to_string(run.join("server.properties")).unwrap();
+        let engine = format!("{}/", run.join("engine").display());
+        let lines =
+            properties.lines().filter(|line| line.contains("ssl.engine.") || line.contains(".kraftlet."));
+        lines.map(|line| line.replace(&engine, "engine/")).collect::<Vec<_>>()
+    };
+    let of = |listener: &str| {
+        [
+            format!("listener.name.{listener}.kraftlet.log.dir=engine/{listener}"),
+            format!(
+                "listener.name.{listener}.ssl.engine.factory.class=dev.kraftlet.ssl.FileSslEngineFactory"
+            ),
+        ]
+    };
+    assert_eq!(named("demo-controller-0"), of("controller"));
+    assert_eq!(named("demo-broker-0"), [of("client"), of("controller"), of("internal")].concat());
 }

@@ -185,13 +185,13 @@ fn a_peer_trusts_a_leaf_or_refuses_it_or_cannot_be_asked() {
             "PeerUnreachable",
         ),
     ] {
-        let trust = run(async {
+        let seen = run(async {
             let patience = if matches!(listener, Listener::Silent) { IMPATIENCE } else { PATIENCE };
             let address = listen(vec![(listener, config)]).await;
             let endpoint = Endpoint { address, tls: Some(client), login: None };
             probe(&endpoint, Instant::now() + patience).await
         });
-        assert_eq!(trust.reason(), want, "{trust:?}");
+        assert_eq!(seen.trust.reason(), want, "{seen:?}");
     }
 }
 

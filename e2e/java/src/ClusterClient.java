@@ -39,6 +39,8 @@ import javax.net.ssl.TrustManagerFactory;
 
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AdminClientConfig;
+import org.apache.kafka.clients.admin.AlterConfigOp;
+import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.QuorumInfo;
 import org.apache.kafka.clients.admin.TopicDescription;
@@ -49,6 +51,7 @@ import org.apache.kafka.clients.producer.ProducerConfig;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.serialization.StringDeserializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 
@@ -67,6 +70,7 @@ import org.apache.kafka.common.serialization.StringSerializer;
  *                                                          id; for each observer its log end offset and directory id
  * ClusterClient CLIENT_PROPERTIES caught-up SECONDS VOTER...
  *                                                          until one of these voters leads and all have everything
+ * ClusterClient CLIENT_PROPERTIES alter NODE KEY [VALUE]   sets a key of a broker's own configuration, or deletes it
  * ClusterClient CLIENT_PROPERTIES leaf HOST:PORT...        the leaf that each address serves, host name verified
  * </pre>
  *
@@ -95,10 +99,12 @@ public final class ClusterClient {
         } else if (command.equals("caught-up") && args.length > 3) {
             Set<Integer> voters = Arrays.stream(args).skip(3).map(Integer::valueOf).collect(Collectors.toSet());
             code = waitCaughtUp(load(args[0]), Integer.parseInt(args[2]), voters);
+        } else if (command.equals("alter") && (args.length == 4 || args.length == 5)) {
+            code = alter(load(args[0]), args[2], args[3], args.length == 5 ? args[4] : null);
         } else if (command.equals("leaf") && args.length > 2) {
             code = leaves(load(args[0]), Arrays.asList(args).subList(2, args.length));
         } else {
-            System.err.println("usage: ClusterClient CLIENT_PROPERTIES wait|round-trip|consume|in-sync|quorum|caught-up|leaf ...");
+            System.err.println("usage: ClusterClient CLIENT_PROPERTIES wait|round-trip|consume|in-sync|quorum|caught-up|alter|leaf ...");
             code = 64;
         }
         System.exit(code);
@@ -254,6 +260,19 @@ public final class ClusterClient {
             print(info);
             return null;
         });
+    }
+
+    private static int alter(Properties properties, String node, String key, String value) throws Exception {
+        AlterConfigOp.OpType what = value == null ? AlterConfigOp.OpType.DELETE : AlterConfigOp.OpType.SET;
+        ConfigResource resource = new ConfigResource(ConfigResource.Type.BROKER, node);
+        Collection<AlterConfigOp> change = List.of(new AlterConfigOp(new ConfigEntry(key, value), what));
+        try (Admin admin = Admin.create(properties)) {
+            admin.incrementalAlterConfigs(Map.of(resource, change)).all().get(30, TimeUnit.SECONDS);
+            return 0;
+        } catch (ExecutionException refused) {
+            System.err.println("the broker refused: " + refused.getCause());
+            return 1;
+        }
     }
 
     private static void print(QuorumInfo info) {

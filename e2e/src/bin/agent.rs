@@ -85,7 +85,7 @@ async fn run(
             }))
         }
         ("probe", [address]) => {
-            let trust = reload::probe(&at(address)?, deadline).await;
+            let trust = reload::probe(&at(address)?, deadline).await.trust;
             println!("{}\t{trust:?}", trust.reason());
             Ok(ExitCode::SUCCESS)
         }

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use crate::certificates::bundle::Bundle;
 use crate::certificates::preflight;
-use crate::certificates::schedule::Slot;
+use crate::certificates::schedule::Schedule;
 use crate::certificates::turn::Part;
 use crate::certificates::turn::Reason;
 use crate::commands::failure::chain;
@@ -16,7 +16,6 @@ use crate::commands::sidecar::keystore::Keystore;
 use crate::commands::sidecar::managed::would_be_taken;
 use crate::kafka::version::KafkaVersion;
 use crate::pki::certificate::Certificate;
-use crate::pki::renew_point::RenewPoint;
 use crate::reload::attach;
 use crate::reload::attach::attached::Attached;
 use crate::reload::attach::attached::AttachedCertificate;
@@ -28,8 +27,7 @@ pub struct AttachedStores {
     place: Place,
     name: String,
     listeners: Vec<ListenerName>,
-    renew_point: RenewPoint,
-    slot: Slot,
+    schedule: Schedule,
 }
 
 /// Where a foreign node's properties are, and what a person has said of it.
@@ -54,9 +52,9 @@ impl Place {
 
 impl AttachedStores {
     /// The stores of `certificate` of the node at `place`.
-    pub fn new(place: Place, certificate: &AttachedCertificate, renew_point: RenewPoint, slot: Slot) -> Self {
+    pub fn new(place: Place, certificate: &AttachedCertificate, schedule: Schedule) -> Self {
         let (name, listeners) = (certificate.name.clone(), certificate.listeners.clone());
-        Self { place, name, listeners, renew_point, slot }
+        Self { place, name, listeners, schedule }
     }
 
     /// The node as it is now, and what this certificate is in it.
@@ -101,8 +99,8 @@ impl Keystore for AttachedStores {
         false
     }
 
-    fn dates(&self) -> (RenewPoint, Slot) {
-        (self.renew_point, self.slot)
+    fn schedule(&self) -> Schedule {
+        self.schedule
     }
 
     fn installed(&self) -> Result<Option<Bundle>, Reason> {

@@ -16,7 +16,6 @@ use crate::certificates::renewal::Issues;
 use crate::certificates::renewal::Policy;
 use crate::certificates::renewal::Rollback;
 use crate::certificates::renewal::State;
-use crate::certificates::schedule::Schedule;
 use crate::certificates::turn::Action;
 use crate::certificates::turn::Answer;
 use crate::certificates::turn::Ending;
@@ -125,9 +124,8 @@ async fn finished(working: &mut Option<Working<'_>>) -> (Turn, Answer) {
 }
 
 fn policy(hands: &Hands) -> Policy {
-    let (renew_point, slot) = hands.keystore.dates();
     Policy {
-        schedule: Schedule::new(renew_point, slot),
+        schedule: hands.keystore.schedule(),
         chance: Chance::of(&[&hands.context.pod, hands.name()]),
         source: if hands.keystore.issues() { Issues::OnRequest } else { Issues::ByItself },
         rollback: if hands.keystore.is_ours() { Rollback::Possible } else { Rollback::Impossible },

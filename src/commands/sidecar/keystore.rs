@@ -9,12 +9,11 @@ use std::time::SystemTime;
 use crate::certificates::bundle::Bundle;
 use crate::certificates::finding::Finding;
 use crate::certificates::finding::Severity;
-use crate::certificates::schedule::Slot;
+use crate::certificates::schedule::Schedule;
 use crate::certificates::turn::Part;
 use crate::certificates::turn::Reason;
 use crate::commands::failure::chain;
 use crate::pki::certificate::Certificate;
-use crate::pki::renew_point::RenewPoint;
 use crate::reload::node_properties::ListenerName;
 
 /// A question to a source, to be asked on a thread where it may wait.
@@ -37,8 +36,8 @@ pub trait Keystore {
     /// Whether the stores are ours to write.
     fn is_ours(&self) -> bool;
 
-    /// When leaves are due, and this node's place in the fleet's calendar.
-    fn dates(&self) -> (RenewPoint, Slot);
+    /// When leaves are due.
+    fn schedule(&self) -> Schedule;
 
     /// What is installed, where it can be read.
     fn installed(&self) -> Result<Option<Bundle>, Reason>;

@@ -7,11 +7,12 @@ use std::time::SystemTime;
 use crate::certificates::bundle::Bundle;
 use crate::certificates::install;
 use crate::certificates::install::Installed;
-use crate::certificates::schedule::Slot;
+use crate::certificates::schedule::Schedule;
 use crate::certificates::turn::Part;
 use crate::certificates::turn::Reason;
 use crate::cluster::certificate::Certificate as OfSettings;
 use crate::cluster::settings::Reload;
+use crate::commands::certificates;
 use crate::commands::certificates::Order;
 use crate::commands::failure::chain;
 use crate::commands::inputs::Inputs;
@@ -21,7 +22,6 @@ use crate::commands::sidecar::keystore::Keystore;
 use crate::disk::io as disk_io;
 use crate::disk::step::Step;
 use crate::pki::certificate::Certificate;
-use crate::pki::renew_point::RenewPoint;
 use crate::reload::allowed_change;
 use crate::reload::channel::NodeChannels;
 use crate::reload::listener::NodeListener;
@@ -97,14 +97,8 @@ impl Keystore for Managed {
         true
     }
 
-    /// Voters first, so that more brokers do not move them.
-    fn dates(&self) -> (RenewPoint, Slot) {
-        let Inputs { cluster, node, facts, .. } = self.inputs.as_ref();
-        let mut nodes = cluster.nodes(facts.namespace.as_deref());
-        nodes.sort_by_key(|one| (!one.pool.roles.is_controller(), one.node_id));
-        let rank = nodes.iter().position(|one| one.node_id == node.node_id).unwrap_or(nodes.len());
-        let slot = Slot::new(&cluster.cluster_id.to_string(), &node.pod.to_string(), rank, nodes.len());
-        (self.certificate.renew_point, slot)
+    fn schedule(&self) -> Schedule {
+        certificates::schedule(&self.inputs, &self.certificate)
     }
 
     fn installed(&self) -> Result<Option<Bundle>, Reason> {

@@ -16,6 +16,7 @@ use nix::fcntl::Flock;
 use tokio::sync::Notify;
 use tokio::sync::watch;
 
+use crate::certificates::schedule::Schedule;
 use crate::certificates::schedule::Slot;
 use crate::cluster::engine;
 use crate::cluster::server_properties;
@@ -154,11 +155,12 @@ impl Beside {
             place.look().map_err(|reason| Failure::new(Exit::Person, reason.word, reason.sentence))?;
         let lock = args.state.as_deref().map(init::lock).transpose()?;
         let pod = pod_name();
-        let slot = slot_of(&pod, attached.node_id());
+
         let renew_point = RenewPoint::from_percent(FOREIGN_RENEW_PERCENT)
             .map_err(|error| Failure::of(Exit::Usage, error.reason(), &error))?;
+        let schedule = Schedule::new(renew_point, slot_of(&pod, attached.node_id()));
         let keystore = |certificate| {
-            Rc::new(AttachedStores::new(place.clone(), certificate, renew_point, slot)) as Rc<dyn Keystore>
+            Rc::new(AttachedStores::new(place.clone(), certificate, schedule)) as Rc<dyn Keystore>
         };
         let keystores: Vec<Rc<dyn Keystore>> = attached.certificates.iter().map(keystore).collect();
         let node = Node {

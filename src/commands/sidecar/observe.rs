@@ -107,7 +107,7 @@ fn loaded(context: &Context, bundles: &[(&Hands, Bundle)]) -> Vec<Observation> {
         let sides: &[Side] = match state.usage {
             Usage::Server => &[Side::Server],
             Usage::Client => &[Side::Client],
-            Usage::Both | Usage::Unknown => &[Side::Server, Side::Client],
+            Usage::Both => &[Side::Server, Side::Client],
         };
         for side in sides {
             let slot = slowest.entry((state.listener.clone(), *side)).or_insert(state);

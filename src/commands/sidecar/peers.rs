@@ -87,9 +87,10 @@ fn endpoints(cluster: &Cluster, name: &str, node: &Node, client: &TlsClient) -> 
 fn report(said: &Snapshot, name: &str) -> Option<Report> {
     let certificate = said.certificates.iter().find(|one| one.name.as_str() == name)?;
     let trusted = certificate.trust.proven.iter().copied().collect();
-    // Not known is not "none".
-    let issued_by = certificate.trust.issued_by.as_ref()?.iter().copied().collect();
-    Some(Report { trusted, issued_by })
+    // All channels have one leaf, or it is not known.
+    let leaves =
+        certificate.trust.issued_by.iter().map(|issuers| issuers.iter().copied().collect()).collect();
+    Some(Report { trusted, leaves })
 }
 
 fn probe(seen: &[Seen]) -> Probe {
@@ -97,18 +98,13 @@ fn probe(seen: &[Seen]) -> Probe {
     if !seen.is_empty() && seen.iter().all(took) { Probe::Accepted } else { Probe::NotAccepted }
 }
 
-/// The anchors under which everything that was presented verifies.
-fn presents(seen: &[Seen], known: &Bundle) -> Option<Anchors> {
-    let mut all: Option<Anchors> = None;
-    for one in seen {
+/// For each leaf that was presented, the anchors under which it verifies; empty where a listener presented none.
+fn presents(seen: &[Seen], known: &Bundle) -> Vec<Anchors> {
+    let issuers = |one: &Seen| {
         let chain = one.presented.certificates().ok()?;
         let (leaf, intermediates) = chain.split_first()?;
-        let at = leaf.not_before().max(known.leaf().not_before());
-        let issuers = trust::issuers(leaf, intermediates, known.anchors(), at.min(leaf.not_after()));
-        all = Some(match all {
-            None => issuers,
-            Some(before) => &before & &issuers,
-        });
-    }
-    all
+        let at = leaf.not_before().max(known.leaf().not_before()).min(leaf.not_after());
+        Some(trust::issuers(leaf, intermediates, known.anchors(), at))
+    };
+    seen.iter().map(issuers).collect::<Option<Vec<Anchors>>>().unwrap_or_default()
 }

@@ -114,7 +114,7 @@ impl Hands {
         let check = |listener: &NodeListener| Check {
             listener: listener.name.to_string(),
             endpoint: Endpoint { login: None, ..self.context.endpoint(listener, &client) },
-            handshakes: 2 * usize::try_from(listener.network_threads).unwrap_or(1),
+            handshakes: self.handshakes(listener),
             wanted: Wanted {
                 leaf: bundle.leaf().fingerprint(),
                 issuers: bundle.intermediates().iter().map(Certificate::fingerprint).collect(),
@@ -123,6 +123,16 @@ impl Hands {
             },
         };
         Ok(self.context.listeners_of(self.keystore.listeners()).map(check).collect())
+    }
+
+    /// Every thread of a listener reloads by itself. Connections come to them in turn, but others connect meanwhile too,
+    /// so twice as many are made; with the engine one for each will do, for there every instance reports what it has.
+    fn handshakes(&self, listener: &NodeListener) -> usize {
+        let threads = usize::try_from(listener.network_threads).unwrap_or(1);
+        match self.context.reload {
+            Reload::Engine => threads,
+            Reload::AdminApi => 2 * threads,
+        }
     }
 
     /// What engine has not loaded the bundle when time is up; `None` when all have, or where there is no engine.

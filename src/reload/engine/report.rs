@@ -44,12 +44,10 @@ pub struct EngineState {
     pub error: Option<String>,
 }
 
-/// Which ends of connections an instance has been so far.
+/// Which ends of connections an instance has been so far; one that was none yet is not reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Usage {
-    /// None yet: it may become either.
-    Unknown,
     /// The end that is dialled.
     Server,
     /// The end that dials.

@@ -106,12 +106,14 @@ public final class FileSslEngineFactory implements SslEngineFactory {
         return listener;
     }
 
-    /** What Kafka has made engines for so far. On the listener between brokers it tries both when it starts. */
+    /**
+     * What Kafka has made engines for so far, or null. On the listener between brokers it tries both when it starts.
+     */
     String side() {
         if (asServer) {
             return asClient ? "both" : "server";
         }
-        return asClient ? "client" : "unknown";
+        return asClient ? "client" : null;
     }
 
     private Loaded follow() {

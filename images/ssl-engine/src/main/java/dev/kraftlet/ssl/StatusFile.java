@@ -24,6 +24,9 @@ import java.util.concurrent.TimeUnit;
  * listener and side that share their stores, and so are always in one state. Its size is bounded by
  * {@link #MAX_LINES}; if there were more, the count would say so. What an ended process left is deleted before the
  * first load. That it cannot be written harms nobody: it is tried again.
+ *
+ * <p>An instance is in it once Kafka has made an engine of it: Kafka makes others only to try new values, and does not
+ * close them (SslFactory.validateReconfiguration).
  */
 final class StatusFile {
     static final String NAME = "status.jsonl";
@@ -65,7 +68,7 @@ final class StatusFile {
             folders.put(folder, new TreeMap<>());
         }
         for (FileSslEngineFactory one : instances) {
-            if (one.folder() != null) {
+            if (one.folder() != null && one.side() != null) {
                 folders.computeIfAbsent(one.folder(), folder -> new TreeMap<>()).merge(line(one), 1, Integer::sum);
             }
         }

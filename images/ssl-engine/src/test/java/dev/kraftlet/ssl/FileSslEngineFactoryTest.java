@@ -267,6 +267,7 @@ class FileSslEngineFactoryTest {
             FileSslEngineFactory server = node.instance("client");
             assertTrue(node.report().isEmpty() || node.report().get(0).startsWith("{\"process\":"));
             FileSslEngineFactory client = node.instance("controller");
+            node.instance("never-used");
             node.instance("controller").createClientSslEngine("peer", 9093, "https");
             client.createClientSslEngine("peer", 9093, "https");
             Node.served(server);
@@ -295,7 +296,7 @@ class FileSslEngineFactoryTest {
     void theReportHasABound() throws Exception {
         try (Node node = new Node(folder, first, first)) {
             for (int listener = 0; listener < 200; listener++) {
-                node.instance("listener-" + listener);
+                node.instance("listener-" + listener).createServerSslEngine("peer", 9093);
             }
             Node.await("a report", () -> !node.report().isEmpty() && node.report().get(0).endsWith("\"lines\":200}"));
             assertEquals(1 + StatusFile.MAX_LINES, node.report().size());
@@ -323,7 +324,7 @@ class FileSslEngineFactoryTest {
             assertEquals(first.fingerprint(), Node.served(node.instance(configs)));
             // From 4.2 on the value is a list.
             configs.put("kraftlet.log.dir", Arrays.asList(node.engine.resolve("client").toString()));
-            node.instance(configs);
+            Node.served(node.instance(configs));
             Node.await("a report of one", () -> node.report().size() == 2);
         }
     }
