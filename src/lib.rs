@@ -7,19 +7,32 @@
 //! puts a certificate in place that has been checked against everything Kafka will want of it. `kraftlet explain`
 //! shows all of that without doing it. There is no JVM in it, and no shell.
 //!
+//! `kraftlet sidecar` runs beside Kafka. It renews the certificate, has Kafka take it without a restart, and counts it
+//! as renewed when handshakes with every listener have shown it and the engine inside Kafka reports it loaded for every
+//! client channel, the raft client included. `kraftlet status` and `kraftlet renew` ask it.
+//!
 //! # The pod
 //!
 //! ```text
 //!  settings (ConfigMap)   POD_NAME …   certificate (mounted, or the local CA)
-//!            \               |            /
-//!             +------- kraftlet init ----+
-//!             |              |            \
-//!   server.properties   log directories   tls/<certificate>/{keystore,truststore}
-//!   client.properties   (meta.properties,
-//!   secrets.properties   checkpoints)
-//!             \              |            /
-//!              +---------- Kafka --------+
+//!            \               |            /          \
+//!             +------- kraftlet init ----+       kraftlet sidecar ---- status, metrics, orders
+//!             |              |            \        |          |
+//!   server.properties   log directories   tls/<certificate>/  | handshakes, requests,
+//!   client.properties   (meta.properties,  {keystore,         | the engine's reports
+//!   secrets.properties   checkpoints)       truststore}       |
+//!             \              |            /                   |
+//!              +---------- Kafka (with ssl-engine.jar) -------+
 //! ```
+//!
+//! # A renewal
+//!
+//! [`certificates::schedule`] says when, [`certificates::renewal`] is the machine that says what is next, and
+//! [`certificates::trust`] what may be trusted and shown while a CA changes. All three are pure, and simulated over
+//! years. The sidecar performs what they say: fetch from a source, check, install by one rename, reload, verify. What
+//! Kafka uses is never assumed: [`reload::verify`] judges handshakes, [`reload::engine`] reads what the engine says,
+//! and [`reload::coverage`] folds both into which leaf each channel uses and by when Kafka has to be restarted for
+//! those that nothing reloads.
 //!
 //! # Rooms
 //!
@@ -35,7 +48,7 @@
 //! | [`pod`] | a pod's name, ordinal and facts |
 //! | [`cluster`] | the settings file, the cluster it describes, and each node's properties with their origins |
 //! | [`storage`] | directories as found, against what they have to be: steps, or refusals |
-//! | [`certificates`] | where certificates come from, what is checked before one is installed, what stays |
+//! | [`certificates`] | where certificates come from, what is checked, when and how one is renewed, and a change of CA |
 //! | [`reload`] | a node's TLS channels, how each is made to take new files, and the handshakes that show that it did |
 //! | [`health`] | what the agent knows at one moment, and how it is told: status, metrics, orders |
 //! | [`commands`] | one file for each subcommand: drives, decides nothing |
@@ -62,7 +75,11 @@
 //!    ([`storage::empty_disk`] has the argument).
 //! 4. Passwords and keys are never printed, never in `server.properties`, never on a command line; keystore and chain
 //!    are one file, replaced by a rename.
-//! 5. An unknown value from outside is an error, never a default; every length from outside has a bound.
+//! 5. A certificate counts as renewed when a handshake has shown it. A channel that cannot reload is reported with a
+//!    deadline, and never called renewed.
+//! 6. While a CA changes, every node trusts what every peer presents. The agent's end never is Kafka's: it goes on with
+//!    the files that are there.
+//! 7. An unknown value from outside is an error, never a default; every length from outside has a bound.
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests make and break files as they like"))]
 
