@@ -13,7 +13,6 @@ LOGS="$CACHE_DIR/logs"
 CLUSTERS=(
     "3.7.2 dedicated static"
     "3.9.2 dedicated dynamic"
-    "4.1.2 combined dynamic"
     "4.3.1 combined dynamic"
 )
 
@@ -24,6 +23,7 @@ RENEWALS=(
     "4.3.1 dedicated static engine"
     "4.4.0 dedicated dynamic engine"
     "3.9.2 combined static engine"
+    "4.1.2 combined dynamic engine"
     "4.4.0 combined static admin-api"
 )
 
