@@ -29,7 +29,9 @@ pub enum End {
     NotGood(String),
     /// The listener broke the handshake off with an alert and had presented nothing.
     NothingPresented(String),
-    /// Nobody there, or nobody who speaks TLS and Kafka's protocol.
+    /// It is certain that no Kafka is there: a port that refuses.
+    NobodyListens(String),
+    /// Nobody who speaks TLS and Kafka's protocol, or no way to tell.
     Unreachable(String),
     /// Nothing before the deadline.
     Slow(String),
@@ -47,6 +49,7 @@ impl Observation {
             (_, Some(TlsError::AlertReceived(_))) if presented.leaf().is_none() => End::NothingPresented(why),
             (_, Some(TlsError::AlertReceived(_))) => End::RefusesOurs(why),
             (_, Some(_)) if presented.leaf().is_some() => End::NotGood(why),
+            (AskError::NobodyListens { .. }, _) => End::NobodyListens(why),
             (
                 AskError::ResolverTimedOut { .. }
                 | AskError::ConnectTimedOut { .. }
@@ -57,7 +60,6 @@ impl Observation {
                 AskError::InvalidAddress { .. }
                 | AskError::NoSuchName { .. }
                 | AskError::Resolver { .. }
-                | AskError::NobodyListens { .. }
                 | AskError::Connect { .. }
                 | AskError::Tls { .. }
                 | AskError::Ended { .. }

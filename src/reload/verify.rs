@@ -61,6 +61,11 @@ pub enum Verdict {
         /// What was seen.
         why: String,
     },
+    /// No Kafka is there.
+    NobodyListens {
+        /// What was seen.
+        why: String,
+    },
     /// Kafka cannot be reached.
     Unreachable {
         /// What was seen.
@@ -121,6 +126,7 @@ pub fn judge_one(wanted: &Wanted, seen: &Observation) -> Verdict {
         // An older leaf is known even where the rest did not come.
         (End::Unreachable(_) | End::Slow(_), Some(leaf)) if !is_new => of_leaf(wanted, leaf, seen),
         (End::Slow(why), _) => Verdict::Slow { why: why.clone() },
+        (End::NobodyListens(why), _) => Verdict::NobodyListens { why: why.clone() },
         (End::Unreachable(why) | End::RefusesOurs(why) | End::NotGood(why), _) => {
             Verdict::Unreachable { why: why.clone() }
         }
@@ -156,6 +162,7 @@ fn gravity(verdict: &Verdict) -> u8 {
     match verdict {
         Verdict::Served => 0,
         Verdict::Slow { .. } => 1,
+        Verdict::NobodyListens { .. } => 2,
         Verdict::Unreachable { .. } => 2,
         Verdict::OtherChain => 3,
         Verdict::StillOld { .. } => 4,
@@ -175,7 +182,7 @@ impl Verdict {
             Self::Other { .. } => "UnknownLeafServed",
             Self::OtherChain => "OtherChainServed",
             Self::Broken { .. } => "NewLeafBroken",
-            Self::Unreachable { .. } => "ListenerUnreachable",
+            Self::NobodyListens { .. } | Self::Unreachable { .. } => "ListenerUnreachable",
             Self::Slow { .. } => "ListenerDoesNotAnswer",
         }
     }
@@ -189,6 +196,7 @@ impl Verdict {
             | Self::Mixed { .. }
             | Self::Other { .. }
             | Self::OtherChain
+            | Self::NobodyListens { .. }
             | Self::Unreachable { .. }
             | Self::Slow { .. } => Meaning::NotYet,
         }
@@ -222,7 +230,7 @@ impl fmt::Display for Report {
             Verdict::Broken { why } => {
                 write!(f, "listener {listener} has leaf {want}, and handshakes fail: {why}")
             }
-            Verdict::Unreachable { why } => {
+            Verdict::NobodyListens { why } | Verdict::Unreachable { why } => {
                 write!(f, "listener {listener} cannot be reached to show leaf {want}: {why}")
             }
             Verdict::Slow { why } => {

@@ -133,7 +133,7 @@ impl Keystore for AttachedStores {
         })?
     }
 
-    fn install(&self, _part: Part, _wanted: &Bundle, _is_good: bool) -> Result<(), Reason> {
+    fn install(&self, _part: Part, _wanted: &Bundle, _keep: bool) -> Result<(), Reason> {
         Ok(())
     }
 

@@ -74,8 +74,8 @@ impl Hands {
             Work::Preflight => self.preflight(),
             Work::AskPeers => self.ask_peers().await,
             Work::Install(part) => self.install(part),
-            Work::Reload(part) => self.reload(part).await,
-            Work::Verify(part) => self.verify(part).await,
+            Work::Reload(_) => self.reload().await,
+            Work::Verify(_) => self.verify().await,
             Work::RollBack(part) => self.keystore.put_back(part).map(|()| Answer::RolledBack),
         };
         if matches!((work, &done), (Work::Verify(Part::Leaf), Ok(Answer::Verified))) {
@@ -149,8 +149,12 @@ impl Hands {
             Part::Trust => self.planned_trust()?,
         };
         let there = self.keystore.installed().ok().flatten().map(|bundle| bundle.leaf().fingerprint());
-        // What was never seen to work is no good to go back to.
-        self.keystore.install(part, &wanted, there.is_some() && there == self.good.get())?;
+        let keep = match part {
+            // What was never seen to work is no good to go back to.
+            Part::Leaf => there.is_some() && there == self.good.get(),
+            Part::Trust => true,
+        };
+        self.keystore.install(part, &wanted, keep)?;
         if part == Part::Leaf {
             let before = self.in_use.borrow().as_ref().map(|bundle| bundle.leaf().fingerprint());
             self.installed_at.set(Some(Instant::now()));

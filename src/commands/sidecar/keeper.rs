@@ -67,10 +67,15 @@ pub async fn keep(context: Rc<Context>, keystore: Rc<dyn Keystore>, mut orders: 
     let mut watch = Watch::new(hands.keystore.files());
     let mut known = watch.content();
     let mut event = Event::Tick;
+    // Files of somebody else may have changed while no agent was there to see it.
+    let mut is_unseen = !hands.keystore.issues();
     loop {
         let before = state.last().cloned();
         let (next, action) = renewal::step(&policy, state, event, SystemTime::now());
         state = next;
+        if !state.is_holding() {
+            hands.fetched.replace(None);
+        }
         hands.is_good(state.good().map(|leaf| leaf.fingerprint));
         show::renewal(&hands, &policy, &state, before.as_ref());
         ordered.tell(&hands, &state, before.as_ref());
@@ -86,6 +91,10 @@ pub async fn keep(context: Rc<Context>, keystore: Rc<dyn Keystore>, mut orders: 
             working = None;
         }
         let wait = until.duration_since(SystemTime::now()).unwrap_or_default().min(LOOK_AT_THE_CLOCK);
+        if std::mem::take(&mut is_unseen) {
+            event = Event::SourceChanged;
+            continue;
+        }
         event = tokio::select! {
             (turn, answer) = finished(&mut working) => {
                 working = None;
@@ -99,18 +108,10 @@ pub async fn keep(context: Rc<Context>, keystore: Rc<dyn Keystore>, mut orders: 
                 trust.hint();
                 Event::SourceChanged
             }
-            Some(told) = orders.recv() => match told.wish {
-                Wish::Renew { .. } => {
-                    ordered.renewals.push(told.progress);
-                    Event::Asked
-                }
-                Wish::ForgetOldTrust { .. } => {
-                    hands.forget.set(true);
-                    trust.hint();
-                    ordered.forgets.push(told.progress);
-                    Event::Tick
-                }
-            },
+            Some(told) = orders.recv() => {
+                trust.hint();
+                ordered.take(&hands, told)
+            }
             due = trust.due(&hands) => due,
         };
     }
@@ -138,6 +139,9 @@ fn first_state(hands: &Hands) -> State {
     State::new(leaf(hands.keystore.installed()), leaf(hands.keystore.last_good()))
 }
 
+/// People give one order at a time; a turn that waits for peers may outlast some.
+const MOST_UNENDED: usize = 32;
+
 /// Orders that have been taken and not been carried out.
 #[derive(Default)]
 struct Ordered {
@@ -146,6 +150,32 @@ struct Ordered {
 }
 
 impl Ordered {
+    /// Takes an order, or refuses it; what the machine has to be told of it.
+    fn take(&mut self, hands: &Hands, told: Told) -> Event {
+        let refuse = |reason, sentence: &str| {
+            let sentence = sentence.to_owned();
+            let _ = told.progress.try_send(Progress { state: OrderState::Failed, reason, sentence });
+            Event::Tick
+        };
+        if MOST_UNENDED <= self.renewals.len() + self.forgets.len() {
+            return refuse("TooManyOrders", "the certificate has more orders than it can take");
+        }
+        match told.wish {
+            Wish::Renew { .. } => {
+                self.renewals.push(told.progress);
+                Event::Asked
+            }
+            Wish::ForgetOldTrust { .. } if !hands.keystore.is_ours() => {
+                refuse("StoreNotOurs", "the truststore is somebody else's to write")
+            }
+            Wish::ForgetOldTrust { .. } => {
+                hands.forget.set(true);
+                self.forgets.push(told.progress);
+                Event::Tick
+            }
+        }
+    }
+
     /// Tells how it goes; once an order has ended there is no more to tell. Nobody may listen any more.
     fn tell(&mut self, hands: &Hands, state: &State, before: Option<&Outcome>) {
         let new = state.last().filter(|last| Some(*last) != before);

@@ -54,8 +54,8 @@ pub trait Keystore {
     /// Refuses a leaf that would not work. `in_use` is the one it would replace.
     fn check(&self, candidate: &Bundle, in_use: Option<&Bundle>, now: SystemTime) -> Result<(), Reason>;
 
-    /// Writes one store, and keeps what it held before as the last good one if that `is_good`.
-    fn install(&self, part: Part, wanted: &Bundle, is_good: bool) -> Result<(), Reason>;
+    /// Writes one store, and may `keep` what it held before as the last good one.
+    fn install(&self, part: Part, wanted: &Bundle, keep: bool) -> Result<(), Reason>;
 
     /// Writes the last good store back.
     fn put_back(&self, part: Part) -> Result<(), Reason>;

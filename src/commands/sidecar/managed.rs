@@ -90,7 +90,7 @@ impl Keystore for Managed {
     }
 
     fn issues(&self) -> bool {
-        self.order().is_ok_and(|order| order.source().issues())
+        certificates::source(&self.inputs, &self.certificate).is_ok_and(|source| source.issues())
     }
 
     fn is_ours(&self) -> bool {
@@ -134,12 +134,12 @@ impl Keystore for Managed {
         }
     }
 
-    fn install(&self, part: Part, wanted: &Bundle, is_good: bool) -> Result<(), Reason> {
+    fn install(&self, part: Part, wanted: &Bundle, keep: bool) -> Result<(), Reason> {
         let order = self.order()?;
         let installed = order.installed();
         let store = store(part);
         let mut steps = Vec::new();
-        if is_good {
+        if keep {
             steps.extend(install::keep_last_good(store, order.folder(), order.kind(), &installed));
         }
         let all =

@@ -48,6 +48,8 @@ pub async fn observe(context: Rc<Context>, keystores: Vec<Rc<dyn Keystore>>) {
     let read = |path: &PathBuf| cluster_io::read(path).ok().map(|bytes| bytes.to_vec());
     let mut noted = context.start_note.as_ref().and_then(read).unwrap_or_default();
     let mut observed = Observed::new(StartNote::decode(&noted).unwrap_or_default());
+    let names = hands.iter().flat_map(|one| context.listeners_of(one.keystore.listeners()));
+    let listeners = names.count();
     loop {
         let now = SystemTime::now();
         let bundles: Vec<(&Hands, Bundle)> =
@@ -60,7 +62,7 @@ pub async fn observe(context: Rc<Context>, keystores: Vec<Rc<dyn Keystore>>) {
         }
         let reports = std::mem::take(&mut *context.seen.borrow_mut());
         let reports = if reports.is_empty() { look(&bundles).await } else { reports };
-        for observation in seen(&reports, &bundles).into_iter().chain(loaded(&context, &bundles)) {
+        for observation in seen(&reports, listeners, &bundles).into_iter().chain(loaded(&context, &bundles)) {
             observed.take(observation, now);
         }
         let covered = coverage(&context.channels, &observed);
@@ -79,13 +81,16 @@ async fn look(bundles: &[(&Hands, Bundle)]) -> Vec<Report> {
     reload_io::look(&checks, Instant::now() + LOOK_WITHIN).await
 }
 
-fn seen(reports: &[Report], bundles: &[(&Hands, Bundle)]) -> Vec<Observation> {
-    let nobody_there = |report: &Report| matches!(report.verdict, Verdict::Unreachable { .. });
-    if reports.is_empty() {
-        return Vec::new();
+/// That Kafka is away is said only where a look at all listeners found each port refused: a name that does not resolve,
+/// a reset or a deadline that passes is not that, and nor is one listener of several.
+fn seen(reports: &[Report], listeners: usize, bundles: &[(&Hands, Bundle)]) -> Vec<Observation> {
+    let nobody_listens = |report: &Report| matches!(report.verdict, Verdict::NobodyListens { .. });
+    if reports.iter().any(nobody_listens) {
+        let is_away = reports.len() == listeners && reports.iter().all(nobody_listens);
+        return if is_away { vec![Observation::Away] } else { Vec::new() };
     }
-    if reports.iter().all(nobody_there) {
-        return vec![Observation::Away];
+    if reports.iter().all(|report| report.verdict != Verdict::Served) {
+        return Vec::new();
     }
     let mut observations = vec![Observation::Up];
     for report in reports.iter().filter(|report| report.verdict == Verdict::Served) {
@@ -101,7 +106,15 @@ fn seen(reports: &[Report], bundles: &[(&Hands, Bundle)]) -> Vec<Observation> {
 fn loaded(context: &Context, bundles: &[(&Hands, Bundle)]) -> Vec<Observation> {
     let Some(path) = &context.engine_report else { return Vec::new() };
     let Ok(Some(report)) = engine_io::read(path) else { return Vec::new() };
-    let leaves: Vec<_> = bundles.iter().map(|(_, bundle)| Some(bundle.leaf().fingerprint())).collect();
+    // What the engines of this prefix should have.
+    let is_current = |state: &EngineState| {
+        let listener = ListenerName::new(&state.listener);
+        let own = bundles.iter().find(|(hands, _)| hands.keystore.listeners().contains(&listener));
+        own.is_some_and(|(_, bundle)| {
+            let trust = Material::of_trust(bundle.anchors()).map(|trust| trust.fingerprint);
+            state.leaf == Some(bundle.leaf().fingerprint()) && state.trust == trust
+        })
+    };
     let mut slowest: BTreeMap<(String, Side), &EngineState> = BTreeMap::new();
     for state in &report.states {
         let sides: &[Side] = match state.usage {
@@ -111,7 +124,7 @@ fn loaded(context: &Context, bundles: &[(&Hands, Bundle)]) -> Vec<Observation> {
         };
         for side in sides {
             let slot = slowest.entry((state.listener.clone(), *side)).or_insert(state);
-            if leaves.contains(&slot.leaf) {
+            if is_current(slot) {
                 *slot = state;
             }
         }

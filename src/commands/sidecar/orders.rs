@@ -30,8 +30,12 @@ pub async fn pass_on(
         for (_, keeper) in
             keepers.iter().filter(|(name, _)| wanted.is_none_or(|wanted| wanted == name.as_str()))
         {
-            // A keeper with a full queue has orders of the same kind before it.
-            let _ = keeper.try_send(Told { wish: order.wish.clone(), progress: progress.clone() });
+            let told = Told { wish: order.wish.clone(), progress: progress.clone() };
+            if keeper.try_send(told).is_err() {
+                let sentence = "the certificate has more orders than it can take".to_owned();
+                let reason = "TooManyOrders";
+                let _ = progress.try_send(Progress { state: OrderState::Failed, reason, sentence });
+            }
         }
         drop(progress);
         let status = OrderStatus {
@@ -49,15 +53,17 @@ pub async fn pass_on(
 /// Shows how it goes. The order is done when it is for every certificate; one that failed makes it fail.
 async fn follow(board: Board, mut status: OrderStatus, mut told: mpsc::Receiver<Progress>) {
     let mut failed = false;
+    let mut ended = false;
     while let Some(progress) = told.recv().await {
         if failed && progress.state != OrderState::Failed {
             continue;
         }
         failed |= progress.state == OrderState::Failed;
+        ended |= progress.state == OrderState::Done;
         status.reason = Word::of(progress.reason);
         status.sentence = Text::new(progress.sentence);
         board.change(|snapshot| snapshot.report_order(status.clone()));
     }
-    status.state = if failed { OrderState::Failed } else { OrderState::Done };
+    status.state = if failed || !ended { OrderState::Failed } else { OrderState::Done };
     board.change(|snapshot| snapshot.report_order(status));
 }

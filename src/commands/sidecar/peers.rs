@@ -12,6 +12,7 @@ use crate::certificates::trust::Anchors;
 use crate::certificates::trust::Peer;
 use crate::certificates::trust::Probe;
 use crate::certificates::trust::Report;
+use crate::certificates::turn::Reason;
 use crate::cluster::derived::host_port;
 use crate::cluster::model::Cluster;
 use crate::cluster::model::Node;
@@ -34,13 +35,19 @@ const LOOK_WITHIN: Duration = Duration::from_secs(3);
 ///
 /// `known` is the installed leaf with all anchors that the node or its source knows; `next` a leaf that was fetched and
 /// is not installed: it is what the listeners are shown.
-pub async fn look(context: &Context, name: &str, known: &Bundle, next: Option<&Bundle>) -> Vec<Peer> {
+pub async fn look(
+    context: &Context,
+    name: &str,
+    known: &Bundle,
+    next: Option<&Bundle>,
+) -> Result<Vec<Peer>, Reason> {
     let shown = next.unwrap_or(known).trusting(known.anchors().iter().cloned());
-    let Ok(client) = tls_client(&shown) else { return Vec::new() };
+    let client = tls_client(&shown)?;
     let deadline = Instant::now() + LOOK_WITHIN;
     let mut looking = JoinSet::new();
-    let Some(inputs) = &context.inputs else { return Vec::new() };
-    let nodes = inputs.cluster.nodes(inputs.facts.namespace.as_deref());
+    let Some(inputs) = &context.inputs else { return Ok(Vec::new()) };
+    let mut nodes = inputs.cluster.nodes(inputs.facts.namespace.as_deref());
+    nodes.retain(|node| uses(&inputs.cluster, name, node));
     for (rank, node) in nodes.iter().enumerate() {
         let endpoints = endpoints(&inputs.cluster, name, node, &client);
         let address = address::read_address(&inputs.cluster, node).ok();
@@ -59,12 +66,23 @@ pub async fn look(context: &Context, name: &str, known: &Bundle, next: Option<&B
             };
             let (said, seen) = tokio::join!(said, seen);
             let report = said.and_then(|said| report(&said, &name));
-            (rank, Peer { name: pod, report, probe: probe(&seen), presents: presents(&seen, &known) })
+            // Who has no listener for peers presents what its agent says, and nothing else.
+            let presents = match (&report, endpoints.is_empty()) {
+                (Some(report), true) => report.leaves.clone(),
+                _ => presents(&seen, &known),
+            };
+            (rank, Peer { name: pod, report, probe: probe(&seen), presents })
         });
     }
     let mut peers = looking.join_all().await;
     peers.sort_by_key(|(rank, _)| *rank);
-    peers.into_iter().map(|(_, peer)| peer).collect()
+    Ok(peers.into_iter().map(|(_, peer)| peer).collect())
+}
+
+/// Whether a node has the certificate on a listener, or shows it to controllers as their client.
+fn uses(cluster: &Cluster, name: &str, node: &Node) -> bool {
+    let mut listeners = cluster.listeners_of(node).chain(cluster.controller_listener());
+    listeners.any(|one| one.certificate.as_deref() == Some(name))
 }
 
 /// The listeners of a node that have this certificate and are for its peers.

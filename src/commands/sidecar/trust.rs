@@ -101,7 +101,7 @@ impl Hands {
         };
         if matches!(planned, Move::DropOld(_)) || matches!(planned, Move::MoveLeaf) && !is_everyday {
             let next = self.fetched.borrow().clone();
-            situation.peers = peers::look(&self.context, self.name(), &known, next.as_ref()).await;
+            situation.peers = peers::look(&self.context, self.name(), &known, next.as_ref()).await?;
             planned = trust::next_move(&situation, now);
         }
         let wanted: Anchors = match &planned {
@@ -116,9 +116,13 @@ impl Hands {
         };
         let certificates = known.anchors().iter().filter(|one| wanted.contains(&one.fingerprint())).cloned();
         self.planned.replace(certificates.collect());
-        // A renewal of every day is no change of CA.
-        let shown = if is_everyday && planned == Move::MoveLeaf { &Move::Settled } else { &planned };
-        self.show_trust(shown, now);
+        if planned == Move::Settled {
+            self.forget.set(false);
+        }
+        // A renewal of every day is no change of CA, and says nothing of one that is under way.
+        if !(is_everyday && planned == Move::MoveLeaf) {
+            self.show_trust(&planned, now);
+        }
         Ok(planned)
     }
 
@@ -171,9 +175,6 @@ impl Hands {
             Move::DropOld(_) => ("DropsOldCa", &[][..]),
             Move::Wait(wait) => (wait.stage.word(), wait.for_whom.as_slice()),
         };
-        if matches!(planned, Move::Settled) {
-            self.forget.set(false);
-        }
         let mut waited = None;
         let mut is_new = false;
         self.context.board.certificate(self.name(), |shown| {

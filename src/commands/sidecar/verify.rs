@@ -8,7 +8,6 @@ use tokio::time::sleep;
 
 use crate::certificates::bundle::Bundle;
 use crate::certificates::turn::Answer;
-use crate::certificates::turn::Part;
 use crate::certificates::turn::Reason;
 use crate::certificates::turn::Seen;
 use crate::cluster::derived::host_port;
@@ -48,7 +47,7 @@ const LOOK_AT_REPORT_EVERY: Duration = Duration::from_millis(10);
 
 impl Hands {
     /// Has Kafka read the stores: the engine does by itself, without it Kafka is asked to.
-    pub(crate) async fn reload(&self, _part: Part) -> Result<Answer, Reason> {
+    pub(crate) async fn reload(&self) -> Result<Answer, Reason> {
         if self.context.reload == Reload::Engine {
             return Ok(Answer::Reloaded);
         }
@@ -87,7 +86,7 @@ impl Hands {
     }
 
     /// Looks until every listener serves what is installed and every engine has loaded it, or time is up.
-    pub(crate) async fn verify(&self, part: Part) -> Result<Answer, Reason> {
+    pub(crate) async fn verify(&self) -> Result<Answer, Reason> {
         let bundle = self.installed()?;
         let checks = self.checks(&bundle)?;
         let deadline = Instant::now() + VERIFY_WITHIN;
@@ -101,7 +100,7 @@ impl Hands {
             let reason = Reason::new(report.verdict.reason(), report.to_string());
             return Ok(Answer::NotVerified { reason, seen });
         }
-        match self.loaded(&bundle, part, deadline).await {
+        match self.loaded(&bundle, deadline).await {
             None => Ok(Answer::Verified),
             Some(reason) => Ok(Answer::NotVerified { reason, seen: Seen::NotYet }),
         }
@@ -136,7 +135,7 @@ impl Hands {
     }
 
     /// What engine has not loaded the bundle when time is up; `None` when all have, or where there is no engine.
-    async fn loaded(&self, bundle: &Bundle, _part: Part, deadline: Instant) -> Option<Reason> {
+    async fn loaded(&self, bundle: &Bundle, deadline: Instant) -> Option<Reason> {
         let report_path = self.context.engine_report.as_ref()?;
         let prefixes: Vec<String> = self
             .context
