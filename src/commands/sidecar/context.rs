@@ -1,19 +1,24 @@
 //! What all loops of the sidecar know of the node.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 
 use tokio::sync::Notify;
 
+use crate::certificates::bundle::Bundle;
+use crate::certificates::turn::Reason;
 use crate::cluster::settings::ClientAuth;
 use crate::cluster::settings::Reload;
 use crate::commands::inputs::Inputs;
 use crate::commands::sidecar::board::Board;
+use crate::commands::sidecar::keystore::Keystore;
 use crate::kafka::endpoint::Endpoint;
 use crate::kafka::endpoint::Tls;
 use crate::kafka::login::Login;
 use crate::kafka::version::KafkaVersion;
+use crate::pki::certificate::Fingerprint;
 use crate::pki::handshake::TlsClient;
 use crate::pki::hostname::Host;
 use crate::reload::channel::Channel;
@@ -45,6 +50,11 @@ pub struct Context {
     pub start_note: Option<PathBuf>,
     /// The settings, where there are any: the peers are known from them.
     pub inputs: Option<Rc<Inputs>>,
+    /// The stores of its certificates.
+    pub keystores: Vec<Rc<dyn Keystore>>,
+    /// Of each certificate without the engine: the trust anchors that Kafka was last seen to read with the leaf, by the
+    /// fingerprint that `Material::of_trust` gives.
+    pub trust_reloaded: RefCell<BTreeMap<String, Fingerprint>>,
     /// What handshakes have shown and the observer has not looked at yet.
     pub seen: RefCell<Vec<Report>>,
     /// Wakes the observer.
@@ -61,6 +71,14 @@ impl Context {
     pub fn listeners_of<'a>(&'a self, names: &'a [ListenerName]) -> impl Iterator<Item = &'a NodeListener> {
         let listeners = self.channels.listeners.iter();
         listeners.filter(|one| one.security_protocol.has_tls() && names.contains(&one.name))
+    }
+
+    /// What is installed for a listener: its peers know this leaf, and it is verified against this trust.
+    pub fn installed_for(&self, listener: &NodeListener) -> Result<Bundle, Reason> {
+        let keystore = self.keystores.iter().find(|one| one.listeners().contains(&listener.name));
+        let installed = keystore.map(|one| one.installed()).transpose()?.flatten();
+        let sentence = || format!("listener {} has no keystore that can be read", listener.name);
+        installed.ok_or_else(|| Reason::new("KeystoreMissing", sentence()))
     }
 
     /// One of this node's listeners as the agent dials it.

@@ -79,7 +79,7 @@ pub fn run(args: &Sidecar) -> Result<(), Failure> {
 
 /// The loops, until one of the two signals. A loop that ends by itself is a defect, and ends the process.
 async fn drive(beside: Beside) -> Result<(), Failure> {
-    let Beside { context, keystores, bound, snapshots, lock: _lock } = beside;
+    let Beside { context, bound, snapshots, lock: _lock } = beside;
     let listeners = health_io::listen(&bound).await.map_err(|error| {
         let ports = format!("{} and {}", bound.read_port, bound.orders);
         Failure::new(Exit::Again, "PortTaken", format!("cannot listen on ports {ports}: {error}"))
@@ -92,13 +92,13 @@ async fn drive(beside: Beside) -> Result<(), Failure> {
         let _ = stopped.changed().await;
     }));
     let mut keepers = BTreeMap::new();
-    for keystore in &keystores {
+    for keystore in &context.keystores {
         let (tell, told) = mpsc::channel(MOST_ORDERS);
         keepers.insert(keystore.name().to_owned(), tell);
         loops.spawn_local(keeper::keep(Rc::clone(&context), Rc::clone(keystore), told));
     }
     loops.spawn_local(orders::pass_on(context.board.clone(), taken, keepers));
-    loops.spawn_local(observe::observe(Rc::clone(&context), keystores));
+    loops.spawn_local(observe::observe(Rc::clone(&context)));
     let node_id = context.channels.node_id;
     context.board.happened("Started", &format!("kraftlet sidecar of {} (node {node_id})", context.pod));
     tokio::select! {

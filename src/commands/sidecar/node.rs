@@ -90,8 +90,6 @@ pub struct AttachArgs {
 pub struct Beside {
     /// The node.
     pub context: Context,
-    /// Its certificates.
-    pub keystores: Vec<Rc<dyn Keystore>>,
     /// Where to serve.
     pub bound: Bound,
     /// What is served.
@@ -141,11 +139,13 @@ impl Beside {
             engine_report: (reload == Reload::Engine).then(|| engine::report(&inputs.run_folder)),
             start_note: Some(inputs.run_folder.join(NOTE_FILE)),
             inputs: Some(Rc::clone(&inputs)),
+            keystores,
+            trust_reloaded: RefCell::default(),
             seen: RefCell::default(),
             look: Notify::new(),
         };
         let bound = address::bound(&inputs.cluster, &inputs.node)?;
-        Ok(Self { context, keystores, bound, snapshots, lock: Some(lock) })
+        Ok(Self { context, bound, snapshots, lock: Some(lock) })
     }
 
     /// A Kafka whose `server.properties` somebody else has written.
@@ -187,10 +187,12 @@ impl Beside {
             engine_report: None,
             start_note: args.state.as_ref().map(|folder| folder.join(NOTE_FILE)),
             inputs: None,
+            keystores,
+            trust_reloaded: RefCell::default(),
             seen: RefCell::default(),
             look: Notify::new(),
         };
-        Ok(Self { context, keystores, bound, snapshots, lock })
+        Ok(Self { context, bound, snapshots, lock })
     }
 }
 

@@ -43,8 +43,9 @@ const LOOK_WITHIN: Duration = Duration::from_secs(3);
 const NOTE_MODE: u32 = 0o644;
 
 /// Looks for ever.
-pub async fn observe(context: Rc<Context>, keystores: Vec<Rc<dyn Keystore>>) {
-    let hands: Vec<Hands> = keystores.into_iter().map(|one| Hands::new(Rc::clone(&context), one)).collect();
+pub async fn observe(context: Rc<Context>) {
+    let hands = |one: &Rc<dyn Keystore>| Hands::new(Rc::clone(&context), Rc::clone(one));
+    let hands: Vec<Hands> = context.keystores.iter().map(hands).collect();
     let read = |path: &PathBuf| cluster_io::read(path).ok().map(|bytes| bytes.to_vec());
     let mut noted = context.start_note.as_ref().and_then(read).unwrap_or_default();
     let mut observed = Observed::new(StartNote::decode(&noted).unwrap_or_default());

@@ -17,9 +17,11 @@ use crate::health::text::Word;
 use crate::pki::certificate::Certificate;
 use crate::pki::certificate::Fingerprint;
 use crate::reload::channel::Channel as OfNode;
+use crate::reload::channel::Way;
 use crate::reload::coverage::ChannelCoverage;
 use crate::reload::coverage::Standing;
 use crate::reload::coverage::TrustStanding;
+use crate::reload::start_note::Material;
 
 /// Shows every channel, and for each certificate what its channels trust and what leaves they have.
 pub fn show(context: &Context, covered: &[ChannelCoverage], bundles: &[(&Hands, Bundle)]) {
@@ -29,7 +31,6 @@ pub fn show(context: &Context, covered: &[ChannelCoverage], bundles: &[(&Hands, 
         let owner = bundles.iter().find(|(hands, _)| hands.keystore.listeners().contains(&channel.listener));
         channels.push(shown(channel, coverage, owner, now));
     }
-    let conditions = covered.iter().filter_map(|one| restart_needed(one, now)).collect();
     context.board.change(|snapshot| {
         for channel in &mut channels {
             let before = snapshot.channels.iter().find(|one| one.name == channel.name);
@@ -39,24 +40,33 @@ pub fn show(context: &Context, covered: &[ChannelCoverage], bundles: &[(&Hands, 
         }
         snapshot.channels = channels;
     });
-    context.board.conditions("channels", conditions);
+    for one in covered {
+        let condition = restart_needed(one, now).into_iter().collect();
+        context.board.conditions(&format!("channel {}", one.channel), condition);
+    }
     for (hands, bundle) in bundles {
-        let own: Vec<&ChannelCoverage> = context
+        let own: Vec<(&OfNode, &ChannelCoverage)> = context
             .channels
             .channels
             .iter()
             .zip(covered)
             .filter(|(channel, _)| hands.keystore.listeners().contains(&channel.listener))
-            .map(|(_, coverage)| coverage)
             .collect();
         show_trust(context, hands, bundle, &own);
     }
 }
 
-fn show_trust(context: &Context, hands: &Hands, bundle: &Bundle, own: &[&ChannelCoverage]) {
-    let is_current = !own.is_empty() && own.iter().all(|one| one.trust == TrustStanding::Current);
+fn show_trust(context: &Context, hands: &Hands, bundle: &Bundle, own: &[(&OfNode, &ChannelCoverage)]) {
+    let trust = Material::of_trust(bundle.anchors()).map(|trust| trust.fingerprint);
+    // Leaf and trust of a channel are read in one pass, and that pass was seen to work.
+    let was_reloaded = context.trust_reloaded.borrow().get(hands.name()).copied() == trust;
+    let is_current = !own.is_empty()
+        && own.iter().all(|(channel, one)| match channel.trust_by {
+            Way::AdminApi => was_reloaded,
+            Way::Engine | Way::NotReloadable(_) => one.trust == TrustStanding::Current,
+        });
     let leaf = bundle.leaf().fingerprint();
-    let is_everywhere = !own.is_empty() && own.iter().all(|one| one.leaf == Some(leaf));
+    let is_everywhere = !own.is_empty() && own.iter().all(|(_, one)| one.leaf == Some(leaf));
     let at = SystemTime::now().max(bundle.leaf().not_before()).min(bundle.leaf().not_after());
     let issuers = trust::issuers(bundle.leaf(), bundle.intermediates(), bundle.anchors(), at);
     context.board.certificate(hands.name(), |shown| {

@@ -51,34 +51,35 @@ impl Hands {
         if self.context.reload == Reload::Engine {
             return Ok(Answer::Reloaded);
         }
-        let bundle = self.installed()?;
-        let client = tls_client(&bundle)?;
-        let deadline = Instant::now() + RELOAD_WITHIN;
         let context = &self.context;
-        let node_id = context.channels.node_id;
-        let told = match trigger::route(context.channels.roles.is_broker()) {
+        let route = trigger::route(context.channels.roles.is_broker());
+        let is_asked = |one: &&NodeListener| match route {
+            Route::Itself => one.serves != Serves::Controllers,
+            Route::ActiveController => one.serves == Serves::Controllers,
+        };
+        // Brokers' own listener first: clients' may know other names.
+        let mut listeners: Vec<&NodeListener> = context.channels.listeners.iter().filter(is_asked).collect();
+        listeners.sort_by_key(|one| one.serves == Serves::Clients);
+        let Some(listener) = listeners.first() else {
+            return Err(Reason::new("NoListenerToAsk", "the node has no listener that takes the request"));
+        };
+        let bundle = context.installed_for(listener)?;
+        let client = tls_client(&bundle)?;
+        let (node_id, key) = (context.channels.node_id, trigger::key(listener.name.as_str()));
+        let deadline = Instant::now() + RELOAD_WITHIN;
+        let told = match route {
             Route::Itself => {
-                let own = context.channels.listeners.iter().find(|one| one.serves != Serves::Controllers);
-                let own = own.ok_or_else(|| {
-                    Reason::new("NoListenerToAsk", "the node has no listener for brokers or clients")
-                })?;
-                let endpoint = context.endpoint(own, &client);
-                reload_io::reload_itself(&endpoint, node_id, &trigger::key(own.name.as_str()), deadline).await
+                let endpoint = context.endpoint(listener, &client);
+                reload_io::reload_itself(&endpoint, node_id, &key, deadline).await
             }
             Route::ActiveController => {
-                let listener =
-                    context.channels.listeners.iter().find(|one| one.serves == Serves::Controllers);
-                let key = trigger::key(listener.map(|one| one.name.as_str()).unwrap_or_default());
-                let has_tls = listener.is_some_and(|one| one.security_protocol.has_tls());
-                let controllers: Vec<Endpoint> = context
-                    .controllers
-                    .iter()
-                    .map(|(host, port)| Endpoint {
-                        address: host_port(host, *port),
-                        tls: Tls::new(client.clone(), host).filter(|_| has_tls),
-                        login: context.login.clone(),
-                    })
-                    .collect();
+                let has_tls = listener.security_protocol.has_tls();
+                let endpoint = |(host, port): &(String, u16)| Endpoint {
+                    address: host_port(host, *port),
+                    tls: Tls::new(client.clone(), host).filter(|_| has_tls),
+                    login: context.login.clone(),
+                };
+                let controllers: Vec<Endpoint> = context.controllers.iter().map(endpoint).collect();
                 reload_io::reload_controller(&controllers, node_id, &key, context.release, deadline).await
             }
         };
@@ -101,7 +102,13 @@ impl Hands {
             return Ok(Answer::NotVerified { reason, seen });
         }
         match self.loaded(&bundle, deadline).await {
-            None => Ok(Answer::Verified),
+            None => {
+                if let Some(trust) = Material::of_trust(bundle.anchors()) {
+                    let name = self.name().to_owned();
+                    self.context.trust_reloaded.borrow_mut().insert(name, trust.fingerprint);
+                }
+                Ok(Answer::Verified)
+            }
             Some(reason) => Ok(Answer::NotVerified { reason, seen: Seen::NotYet }),
         }
     }
