@@ -57,6 +57,11 @@ impl Bundle {
         iter::once(&self.leaf).chain(&self.intermediates)
     }
 
+    /// Whether key and chain are the same; trust may differ.
+    pub fn has_key_and_chain_of(&self, other: &Self) -> bool {
+        self.key.pkcs8_der() == other.key.pkcs8_der() && self.chain().eq(other.chain())
+    }
+
     /// The trust anchors, each once, in the order of the source.
     pub fn anchors(&self) -> &[Certificate] {
         &self.anchors

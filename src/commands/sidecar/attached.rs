@@ -1,5 +1,9 @@
 //! Stores that somebody else fills, beside a Kafka that kraftlet did not configure. Read, and never written.
+//!
+//! What lies in the files is not what Kafka has: whoever writes them may write what nobody should be told to read. So
+//! what counts as installed is what was in the files when it was last found good.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::time::Duration;
 use std::time::SystemTime;
@@ -28,6 +32,8 @@ pub struct AttachedStores {
     name: String,
     listeners: Vec<ListenerName>,
     schedule: Schedule,
+    /// What Kafka has, or has been told to read.
+    taken: RefCell<Option<Bundle>>,
 }
 
 /// Where a foreign node's properties are, and what a person has said of it.
@@ -51,10 +57,20 @@ impl Place {
 }
 
 impl AttachedStores {
-    /// The stores of `certificate` of the node at `place`.
+    /// The stores of `certificate` of the node at `place`. What is in them counts as installed if it is good: Kafka, which
+    /// may run already, has it or can be told to read it.
     pub fn new(place: Place, certificate: &AttachedCertificate, schedule: Schedule) -> Self {
         let (name, listeners) = (certificate.name.clone(), certificate.listeners.clone());
-        Self { place, name, listeners, schedule }
+        let stores = Self { place, name, listeners, schedule, taken: RefCell::default() };
+        let is_good = |found: &Bundle| stores.check(found, None, SystemTime::now()).is_ok();
+        let found = stores.found().ok().filter(is_good);
+        stores.taken.replace(found);
+        stores
+    }
+
+    /// What is in the files.
+    fn found(&self) -> Result<Bundle, Reason> {
+        self.look(|_, certificate| bundle(certificate))?
     }
 
     /// The node as it is now, and what this certificate is in it.
@@ -104,7 +120,7 @@ impl Keystore for AttachedStores {
     }
 
     fn installed(&self) -> Result<Option<Bundle>, Reason> {
-        self.look(|_, certificate| bundle(certificate))?.map(Some)
+        Ok(self.taken.borrow().clone())
     }
 
     fn last_good(&self) -> Result<Option<Bundle>, Reason> {
@@ -112,8 +128,8 @@ impl Keystore for AttachedStores {
     }
 
     fn fetching(&self) -> Result<Fetching, Reason> {
-        let bundle = self.look(|_, certificate| bundle(certificate))?;
-        Ok(Box::new(move || bundle))
+        let found = self.found();
+        Ok(Box::new(move || found))
     }
 
     fn trusted(&self, _now: SystemTime) -> Result<Option<Vec<Certificate>>, Reason> {
@@ -133,7 +149,13 @@ impl Keystore for AttachedStores {
         })?
     }
 
-    fn install(&self, _part: Part, _wanted: &Bundle, _keep: bool) -> Result<(), Reason> {
+    fn install(&self, _part: Part, wanted: &Bundle, _keep: bool) -> Result<(), Reason> {
+        let found = self.found()?;
+        if !found.has_key_and_chain_of(wanted) || found.anchors() != wanted.anchors() {
+            let sentence = format!("the stores of {} have changed since they were checked", self.name);
+            return Err(Reason::new("StoresChanging", sentence));
+        }
+        self.taken.replace(Some(found));
         Ok(())
     }
 

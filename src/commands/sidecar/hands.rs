@@ -32,7 +32,7 @@ pub struct Hands {
     pub(crate) planned: RefCell<Vec<Certificate>>,
     /// A person has ordered that anchors which the source does not name any more are let go of.
     pub(crate) forget: Cell<bool>,
-    /// What was installed last: where the stores are somebody else's, the files are ahead of it.
+    /// What was installed last.
     in_use: RefCell<Option<Bundle>>,
     /// The leaf before that.
     previous: Cell<Option<Fingerprint>>,
@@ -110,16 +110,14 @@ impl Hands {
         let fetching = tokio::task::spawn_blocking(self.keystore.fetching()?);
         let bundle =
             fetching.await.map_err(|_| Reason::new("FetchFailed", "the source's reader broke off"))??;
-        let is_same = |other: &Bundle| {
-            other.key().pkcs8_der() == bundle.key().pkcs8_der() && other.chain().eq(bundle.chain())
-        };
         let there = if self.keystore.is_ours() {
             self.keystore.installed()?
         } else {
             // Trust that has changed is to be reloaded as a leaf that has.
             self.in_use.borrow().clone().filter(|in_use| in_use.anchors() == bundle.anchors())
         };
-        let content = if there.as_ref().is_some_and(is_same) { Content::AsInstalled } else { Content::New };
+        let is_same = there.is_some_and(|there| there.has_key_and_chain_of(&bundle));
+        let content = if is_same { Content::AsInstalled } else { Content::New };
         let leaf = leaf_of(bundle.leaf());
         self.fetched.replace(Some(bundle));
         Ok(Answer::Fetched { leaf, content })
