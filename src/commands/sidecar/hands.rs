@@ -75,7 +75,7 @@ impl Hands {
             Work::AskPeers => self.ask_peers().await,
             Work::Install(part) => self.install(part),
             Work::Reload(part) => self.reload(part).await,
-            Work::Verify(part) => self.verify(part).await,
+            Work::Verify(_) => self.verify().await,
             Work::RollBack(part) => self.keystore.put_back(part).map(|()| Answer::RolledBack),
         };
         if matches!((work, &done), (Work::Verify(Part::Leaf), Ok(Answer::Verified))) {
