@@ -58,7 +58,7 @@ const TRUSTSTORE_MODE: u32 = 0o444;
 const FOLDER_MODE: u32 = 0o750;
 
 /// The two stores that are on the disk, where they are there and can be read.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Installed {
     /// All bytes of the keystore.
     pub keystore: Option<Content>,

@@ -1,5 +1,6 @@
 //! Stores that kraftlet fetches, checks and installs: what the settings say, beside a Kafka that `init` has prepared.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::SystemTime;
@@ -35,6 +36,8 @@ pub struct Managed {
     certificate: OfSettings,
     listeners: Vec<ListenerName>,
     bound: Vec<NodeListener>,
+    /// What the stores held when they were last read. They are read often, and to open a PKCS12 store is work.
+    last_read: RefCell<Option<(Installed, Bundle)>>,
 }
 
 impl Managed {
@@ -55,7 +58,7 @@ impl Managed {
             }
         }
         let bound = channels.listeners.iter().filter(|one| listeners.contains(&one.name)).cloned().collect();
-        Self { inputs, properties, certificate, listeners, bound }
+        Self { inputs, properties, certificate, listeners, bound, last_read: RefCell::default() }
     }
 
     /// Made anew each time: files that the settings name may have changed.
@@ -103,7 +106,13 @@ impl Keystore for Managed {
 
     fn installed(&self) -> Result<Option<Bundle>, Reason> {
         let order = self.order()?;
-        Ok(install::read(&order.installed(), order.kind()))
+        let found = order.installed();
+        let mut last_read = self.last_read.borrow_mut();
+        if !last_read.as_ref().is_some_and(|(last, _)| *last == found) {
+            let bundle = install::read(&found, order.kind());
+            *last_read = bundle.map(|bundle| (found, bundle));
+        }
+        Ok(last_read.as_ref().map(|(_, bundle)| bundle.clone()))
     }
 
     fn last_good(&self) -> Result<Option<Bundle>, Reason> {

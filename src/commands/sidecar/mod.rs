@@ -24,6 +24,7 @@ pub mod node;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use clap::Args;
 use tokio::signal::unix::SignalKind;
@@ -63,6 +64,10 @@ pub struct Sidecar {
 /// Orders that wait to be looked at; people give one at a time.
 const MOST_ORDERS: usize = 16;
 
+/// For names that are looked up and sources that are asked; each has a stack and an arena of its own.
+const MOST_THREADS: usize = 4;
+const THREADS_LIVE: Duration = Duration::from_secs(1);
+
 /// Runs until SIGTERM or SIGINT.
 pub fn run(args: &Sidecar) -> Result<(), Failure> {
     log::begin(args.log_format);
@@ -72,6 +77,8 @@ pub fn run(args: &Sidecar) -> Result<(), Failure> {
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .max_blocking_threads(MOST_THREADS)
+        .thread_keep_alive(THREADS_LIVE)
         .build()
         .map_err(|error| Failure::new(Exit::Again, "RuntimeFailed", format!("no event loop: {error}")))?;
     LocalSet::new().block_on(&runtime, drive(beside))

@@ -1,6 +1,7 @@
 //! The loop that looks at the node's channels: which leaf each uses, and by when Kafka has to be restarted.
 
 use std::collections::BTreeMap;
+use std::future::pending;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use crate::commands::sidecar::keystore::Keystore;
 use crate::commands::sidecar::show_channels;
 use crate::disk::io as disk_io;
 use crate::disk::step::Step;
+use crate::kafka::connection::io::Connection;
 use crate::reload::channel::Side;
 use crate::reload::coverage::coverage;
 use crate::reload::engine::io as engine_io;
@@ -33,8 +35,11 @@ use crate::reload::start_note::StartNote;
 use crate::reload::verify::Report;
 use crate::reload::verify::Verdict;
 
-/// Between looks when nothing has happened. Kafka takes longer than this to start again, but for a controller alone.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Between looks at a Kafka that is there: its end shows by the connection that is held, and handshakes cost both sides.
+const LOOK_AT_REST_EVERY: Duration = Duration::from_secs(30);
+
+/// Between looks as long as no connection can be held. Kafka takes longer than this to start again.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// One look, all listeners at once.
 const LOOK_WITHIN: Duration = Duration::from_secs(3);
@@ -51,6 +56,7 @@ pub async fn observe(context: Rc<Context>) {
     let mut observed = Observed::new(StartNote::decode(&noted).unwrap_or_default());
     let names = hands.iter().flat_map(|one| context.listeners_of(one.keystore.listeners()));
     let listeners = names.count();
+    let mut held: Option<Connection> = None;
     loop {
         let now = SystemTime::now();
         let bundles: Vec<(&Hands, Bundle)> =
@@ -71,7 +77,30 @@ pub async fn observe(context: Rc<Context>) {
         if let Some(path) = &context.start_note {
             note(&observed, path, &mut noted);
         }
-        let _ = timeout(LOOK_EVERY, context.look.notified()).await;
+        if held.is_none() && !reports.iter().any(is_refused) {
+            held = hold(&bundles).await;
+        }
+        let at_rest = held.is_some() || reports.is_empty();
+        let pause = if at_rest { LOOK_AT_REST_EVERY } else { LOOK_EVERY };
+        tokio::select! {
+            () = ended(&mut held) => held = None,
+            _ = timeout(pause, context.look.notified()) => {}
+        }
+    }
+}
+
+/// A connection to the first listener, to be told when Kafka ends. Kafka itself ends it after ten minutes of silence
+/// (connections.max.idle.ms), which costs one look.
+async fn hold(bundles: &[(&Hands, Bundle)]) -> Option<Connection> {
+    let (hands, bundle) = bundles.first()?;
+    let check = hands.checks(bundle).ok()?.into_iter().next()?;
+    Connection::open(&check.endpoint, Instant::now() + LOOK_WITHIN).await.ok()
+}
+
+async fn ended(held: &mut Option<Connection>) {
+    match held {
+        Some(connection) => connection.ended().await,
+        None => pending().await,
     }
 }
 
@@ -82,12 +111,15 @@ async fn look(bundles: &[(&Hands, Bundle)]) -> Vec<Report> {
     reload_io::look(&checks, Instant::now() + LOOK_WITHIN).await
 }
 
+fn is_refused(report: &Report) -> bool {
+    matches!(report.verdict, Verdict::NobodyListens { .. })
+}
+
 /// That Kafka is away is said only where a look at all listeners found each port refused: a name that does not resolve,
 /// a reset or a deadline that passes is not that, and nor is one listener of several.
 fn seen(reports: &[Report], listeners: usize, bundles: &[(&Hands, Bundle)]) -> Vec<Observation> {
-    let nobody_listens = |report: &Report| matches!(report.verdict, Verdict::NobodyListens { .. });
-    if reports.iter().any(nobody_listens) {
-        let is_away = reports.len() == listeners && reports.iter().all(nobody_listens);
+    if reports.iter().any(is_refused) {
+        let is_away = reports.len() == listeners && reports.iter().all(is_refused);
         return if is_away { vec![Observation::Away] } else { Vec::new() };
     }
     if reports.iter().all(|report| report.verdict != Verdict::Served) {

@@ -43,7 +43,10 @@ const VERIFY_WITHIN: Duration = Duration::from_secs(15);
 const RELOAD_WITHIN: Duration = Duration::from_secs(15);
 
 /// The engines load within some tens of milliseconds after a handshake; this is how often their report is read.
-const LOOK_AT_REPORT_EVERY: Duration = Duration::from_millis(10);
+const LOOK_AT_REPORT_EVERY: Duration = Duration::from_millis(5);
+
+/// How long handshakes wait for the engines. Those that refuse the files, or do not report, are looked at all the same.
+const LOAD_WITHIN: Duration = Duration::from_secs(1);
 
 impl Hands {
     /// Has Kafka read the stores: the engine does by itself, without it Kafka is asked to.
@@ -91,6 +94,7 @@ impl Hands {
         let bundle = self.installed()?;
         let checks = self.checks(&bundle)?;
         let deadline = Instant::now() + VERIFY_WITHIN;
+        self.let_engines_load(&bundle, &checks).await;
         let reports = reload_io::verify(&checks, deadline).await;
         self.context.has_seen(reports.clone());
         let broken = reports.iter().find(|report| report.verdict.meaning() == Meaning::NewLeafBroken);
@@ -132,12 +136,22 @@ impl Hands {
     }
 
     /// Every thread of a listener reloads by itself. Connections come to them in turn, but others connect meanwhile too,
-    /// so twice as many are made; with the engine one for each will do, for there every instance reports what it has.
+    /// so twice as many are made; with the engine one will do, for there every instance reports what it has.
     fn handshakes(&self, listener: &NodeListener) -> usize {
         let threads = usize::try_from(listener.network_threads).unwrap_or(1);
         match self.context.reload {
-            Reload::Engine => threads,
+            Reload::Engine => 1,
             Reload::AdminApi => 2 * threads,
+        }
+    }
+
+    /// One connection has all engines of the node look at their files. Handshakes before they have loaded them would only
+    /// show what was there before, and take the time of the machine.
+    async fn let_engines_load(&self, bundle: &Bundle, checks: &[Check]) {
+        if self.context.engine_report.is_some() {
+            let first: Vec<Check> = checks.first().into_iter().cloned().collect();
+            let deadline = Instant::now() + LOAD_WITHIN;
+            tokio::join!(reload_io::look(&first, deadline), self.loaded(bundle, deadline));
         }
     }
 

@@ -112,6 +112,11 @@ impl Connection {
         self.ask("a change", encode, |bytes, id| decode_unset(bytes, node_id, id)).await
     }
 
+    /// Returns once the other side has ended the connection, however it did; before, nothing is expected from it.
+    pub async fn ended(&mut self) {
+        let _ = self.stream.read(&mut [0]).await;
+    }
+
     /// Says goodbye, so that the other side has nothing to wonder about; that it hears it is not waited for.
     pub async fn close(mut self) {
         let _ = timeout_at(self.deadline, self.stream.shutdown()).await;
