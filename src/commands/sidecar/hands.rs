@@ -19,6 +19,8 @@ use crate::commands::sidecar::context::Context;
 use crate::commands::sidecar::keystore::Keystore;
 use crate::pki::certificate::Certificate;
 use crate::pki::certificate::Fingerprint;
+use crate::reload::channel::LeafShown;
+use crate::reload::channel::Way;
 
 /// One certificate of this node, and what its renewal has in hand.
 pub struct Hands {
@@ -88,6 +90,15 @@ impl Hands {
     pub fn installed(&self) -> Result<Bundle, Reason> {
         let installed = self.keystore.installed()?;
         installed.ok_or_else(|| Reason::new("KeystoreMissing", "there is no keystore that can be read"))
+    }
+
+    /// The channels that show this certificate and take no other before Kafka is restarted.
+    pub fn not_reloadable(&self) -> Vec<String> {
+        let of_ours = self.context.channels_of(self.keystore.listeners());
+        let stays = of_ours.filter(|channel| {
+            matches!(channel.leaf_by, Way::NotReloadable(_)) && channel.leaf_shown != LeafShown::No
+        });
+        stays.map(|channel| channel.name.to_string()).collect()
     }
 
     /// The leaf that was installed before the present one, in this process.

@@ -185,8 +185,8 @@ impl Ordered {
                 Ending::Failed(_) => OrderState::Failed,
                 Ending::Waits(_) => OrderState::Running,
             };
-            let progress =
-                Progress { state: how_far, reason: ending.reason(), sentence: show::sentence(ending) };
+            let (reason, sentence) = show::words(hands, ending);
+            let progress = Progress { state: how_far, reason, sentence };
             self.renewals.iter().for_each(|one| drop(one.try_send(progress.clone())));
             self.renewals.retain(|_| how_far == OrderState::Running);
         }

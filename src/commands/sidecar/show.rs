@@ -27,7 +27,7 @@ pub fn renewal(hands: &Hands, policy: &Policy, state: &State, before: Option<&Ou
     let installed = installed.as_ref();
     let new = state.last().filter(|last| Some(*last) != before);
     if let Some(outcome) = new {
-        tell(board, name, installed, outcome, before, state.failures());
+        tell(hands, installed, outcome, before, state.failures());
     }
     board.certificate(name, |shown| {
         shown.installed = installed.map(|bundle| snapshot::Leaf::new(bundle.leaf(), anchor_of(bundle)));
@@ -36,7 +36,7 @@ pub fn renewal(hands: &Hands, policy: &Policy, state: &State, before: Option<&Ou
         shown.state = word(state);
         shown.next_renewal_at = state.next_at(policy);
         if let Some(outcome) = new {
-            shown.turned(outcome_shown(outcome, hands.verify_took()));
+            shown.turned(outcome_shown(hands, outcome));
         }
         shown.attempts = state.failures();
     });
@@ -67,22 +67,32 @@ fn word(state: &State) -> snapshot::State {
     }
 }
 
-fn outcome_shown(outcome: &Outcome, verify_took: Option<Duration>) -> snapshot::Outcome {
+fn outcome_shown(hands: &Hands, outcome: &Outcome) -> snapshot::Outcome {
+    let (reason, sentence) = words(hands, &outcome.ending);
     snapshot::Outcome {
-        reason: Word::of(outcome.ending.reason()),
-        sentence: Text::new(sentence(&outcome.ending)),
+        reason: Word::of(reason),
+        sentence: Text::new(sentence),
         at: outcome.at,
         took: outcome.took,
-        verify_took,
+        verify_took: hands.verify_took(),
     }
 }
 
-/// How a turn ended, for a person.
-pub fn sentence(ending: &Ending) -> String {
+/// How a turn ended: a word, and a sentence for people.
+///
+/// `Renewed` is said only where every channel has taken the leaf. What nothing reloads keeps the one it was started
+/// with; it is named here, and with its deadline among the channels.
+pub fn words(hands: &Hands, ending: &Ending) -> (&'static str, String) {
+    let stays = hands.not_reloadable();
+    let who = if stays.is_empty() { "every channel" } else { "every listener" };
     match ending {
-        Ending::Renewed => "every channel shows the new leaf".to_owned(),
-        Ending::Verified => "every channel shows the leaf that was there before".to_owned(),
-        Ending::Failed(reason) | Ending::Waits(reason) => reason.sentence.clone(),
+        Ending::Renewed if stays.is_empty() => ("Renewed", format!("{who} shows the new leaf")),
+        Ending::Renewed => {
+            let stays = stays.join(", ");
+            ("ListenersRenewed", format!("{who} shows the new leaf; not so: {stays}"))
+        }
+        Ending::Verified => ("Verified", format!("{who} shows the leaf that was there before")),
+        Ending::Failed(reason) | Ending::Waits(reason) => (reason.word, reason.sentence.clone()),
     }
 }
 
@@ -92,22 +102,20 @@ const KAFKA_STARTS: [&str; 3] = ["ListenerUnreachable", "ListenerDoesNotAnswer",
 const PATIENT_FAILURES: u32 = 4;
 
 fn tell(
-    board: &Board,
-    name: &str,
+    hands: &Hands,
     installed: Option<&Bundle>,
     outcome: &Outcome,
     before: Option<&Outcome>,
     failures: u32,
 ) {
+    let (board, name) = (&hands.context.board, hands.name());
     let leaf = installed.map(|bundle| bundle.leaf().fingerprint().short()).unwrap_or_default();
-    let took = millis(outcome.took);
     match &outcome.ending {
-        Ending::Renewed => board.happened(
-            "Renewed",
-            &format!("certificate {name}: every channel shows leaf {leaf}, {took} ms after the fetch"),
-        ),
-        Ending::Verified => {
-            board.happened("Verified", &format!("certificate {name}: every channel shows leaf {leaf}"))
+        Ending::Renewed | Ending::Verified => {
+            let (word, sentence) = words(hands, &outcome.ending);
+            let took = outcome.took.as_millis();
+            let took = if took > 0 { format!(", {took} ms after the fetch began") } else { String::new() };
+            board.happened(word, &format!("certificate {name}: {sentence} ({leaf}){took}"));
         }
         Ending::Failed(reason) | Ending::Waits(reason) => {
             // A failure that goes on is said once; the status has the number of attempts.
@@ -137,10 +145,6 @@ fn condition(name: &str, last: &Outcome, state: &State, ends_at: SystemTime) -> 
         matters_at: ends_at,
         remedy: None,
     })
-}
-
-fn millis(time: Duration) -> u128 {
-    time.as_millis()
 }
 
 /// Tells of a new stage of a change of CA, and shows a wait that takes too long.
