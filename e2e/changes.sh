@@ -5,6 +5,8 @@
 
 WINDOWS=()
 STOPPED=
+NEWS_TOLD=0
+NEWS_NAMES=
 
 # Nodes and sidecars, and what the clients need.
 bring_up_all() {
@@ -26,10 +28,48 @@ tell() {
     local colour=
     [[ "$2" != FAILED* ]] || colour=31
     if [[ -t 1 ]]; then
-        printf '\033[2m%s\033[0m  \033[%sm%s\033[0m\n' "${1:11:8}" "$colour" "$2"
+        # In place of a spinner that may be there.
+        printf '\r\033[K\033[2m%s\033[0m  \033[%sm%s\033[0m\n' "${1:11:8}" "$colour" "$2"
     else
         printf '%s  %s\n' "${1:11:8}" "$2"
     fi
+}
+
+# The clients begin: so many records a second.
+begin_load() {
+    start_load "$1"
+    event "clients have begun: $1 records a second, acks=all, and a new connection to every broker each second"
+    # shellcheck disable=SC2034  # `await` of nodes.sh does it
+    MEANWHILE=tell_news
+}
+
+# Tells what the load has seen since the last time, a line for each thing: new leaves and leaders, nodes that are gone,
+# and whatever failed.
+tell_news() {
+    local pod at line until
+    if [[ -z "$NEWS_NAMES" ]]; then
+        for pod in "${PODS[@]}"; do
+            NEWS_NAMES+="$(host_of "$pod") $pod $(setting "$pod" node.id) "
+        done
+    fi
+    until="$(load_lines)"
+    head -n "$until" "$LOAD.tsv" | awk -F '\t' -v told="$NEWS_TOLD" -v names="$NEWS_NAMES" '
+        function tell(text) { if (NR > told) print $1 " " text }
+        BEGIN {
+            count = split(names, words, " ")
+            for (i = 1; i < count; i += 3) { pod_at[words[i]] = words[i + 1]; pod_of[words[i + 2]] = words[i + 1] }
+        }
+        { pod = $3; sub(/:[0-9]*$/, "", pod); pod = pod_at[pod] }
+        $2 == "leaf" {
+            if (pod in seen) tell(pod " serves a new leaf, " substr($4, 1, 8) ", until " substr($5, 12, 8))
+            seen[pod] = 1; gone[pod] = 0
+        }
+        $2 == "leader" { tell(pod_of[$3] " leads the quorum, " $4); headless = 0 }
+        $2 == "interrupted" { if (!gone[pod]++) tell(pod " cannot be reached") }
+        $2 == "no leader answered" { if (!headless++) tell("nobody leads the quorum") }
+        $2 == "refused" || $2 == "failed" { tell("FAILED: " $3 " " $4) }
+    ' | while read -r at line; do tell "$at" "$line"; done
+    NEWS_TOLD="$until"
 }
 
 # wait_until EPOCH_SECONDS WHAT: everything has to live meanwhile.

@@ -112,8 +112,7 @@ main() {
         say "done in $SECONDS s"
         return
     fi
-    start_load "$RATE"
-    event "clients have begun: $RATE records a second, acks=all, and a new connection to every broker each second"
+    begin_load "$RATE"
     if [[ "$RELOAD" == engine ]]; then
         show_renewals
     else

@@ -6,8 +6,6 @@
 # will change to from the beginning, which is what a person sees to before such a change.
 
 LOAD_PID=
-NEWS_TOLD=0
-NEWS_NAMES=
 
 # The clients' certificate and the nodes' next CA, and in the cluster's settings what lets the clients in. The last
 # lines of cluster.yaml have to be those of the certificate `node`, as new-cluster writes them.
@@ -57,35 +55,6 @@ await_load() {
         sleep 0.2
     done
     return 1
-}
-
-# Tells what the load has seen since the last time, a line for each thing: new leaves and leaders, nodes that are gone,
-# and whatever failed.
-tell_news() {
-    local pod at line until
-    if [[ -z "$NEWS_NAMES" ]]; then
-        for pod in "${PODS[@]}"; do
-            NEWS_NAMES+="$(host_of "$pod") $pod $(setting "$pod" node.id) "
-        done
-    fi
-    until="$(load_lines)"
-    head -n "$until" "$LOAD.tsv" | awk -F '\t' -v told="$NEWS_TOLD" -v names="$NEWS_NAMES" '
-        function tell(text) { if (NR > told) print $1 " " text }
-        BEGIN {
-            count = split(names, words, " ")
-            for (i = 1; i < count; i += 3) { pod_at[words[i]] = words[i + 1]; pod_of[words[i + 2]] = words[i + 1] }
-        }
-        { pod = $3; sub(/:[0-9]*$/, "", pod); pod = pod_at[pod] }
-        $2 == "leaf" {
-            if (pod in seen) tell(pod " serves a new leaf, " substr($4, 1, 8) ", until " substr($5, 12, 8))
-            seen[pod] = 1; gone[pod] = 0
-        }
-        $2 == "leader" { tell(pod_of[$3] " leads the quorum, " $4); headless = 0 }
-        $2 == "interrupted" { if (!gone[pod]++) tell(pod " cannot be reached") }
-        $2 == "no leader answered" { if (!headless++) tell("nobody leads the quorum") }
-        $2 == "refused" || $2 == "failed" { tell("FAILED: " $3 " " $4) }
-    ' | while read -r at line; do tell "$at" "$line"; done
-    NEWS_TOLD="$until"
 }
 
 # Ends the load and prints its sums; the code is the load's own.

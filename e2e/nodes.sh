@@ -9,6 +9,9 @@ BROKERS=()
 declare -A PID_OF=()
 CLIENT_PID=
 
+# What is done each second while something is waited for.
+MEANWHILE=:
+
 # Small JVMs that are ready soon: six of them share two cores, and none lives long enough for the second compiler. A
 # broker's log cleaner alone takes 128 MB by default, so 256 MB are too few.
 JVM=(-Xmx512m -Xms64m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData)
@@ -115,10 +118,11 @@ await() {
     CLIENT_PID=$working
     [[ -t 2 ]] || say "$text ..."
     while kill -0 "$working" 2>/dev/null; do
+        frame=$((frame + 1))
         if [[ -t 2 ]]; then
-            frame=$(((frame + 1) % 4))
-            printf '\r\033[36m%s\033[0m %s (%s s) ' "${frames:frame:1}" "$text" "$((SECONDS - started))" >&2
+            printf '\r\033[36m%s\033[0m %s (%s s) ' "${frames:frame % 4:1}" "$text" "$((SECONDS - started))" >&2
         fi
+        ((frame % 5 > 0)) || "$MEANWHILE"
         if ! all_alive; then
             kill "$working" 2>/dev/null || true
             wait "$working" 2>/dev/null || true

@@ -94,8 +94,7 @@ main() {
     say "Kafka $KAFKA, $MODE nodes, $QUORUM quorum, reload by $RELOAD, in $FOLDER"
     make_settings --lifetime "${LIFETIME_S}s" --reload "$RELOAD"
     bring_up_all
-    start_load "$RATE"
-    event "the load has begun: $RATE records a second, acks=all, and a new connection to every broker each second"
+    begin_load "$RATE"
     FIRST_EXPIRED_AT=$(($(date +%s) + LIFETIME_S))
     ENDS_AT=$(($(date +%s) + 60 * MINUTES))
     if [[ "$RELOAD" == admin-api ]]; then

@@ -71,7 +71,7 @@ serves() {
 
 # Waits until every listener serves the good leaf, and the sidecar says that it is so.
 await_served() {
-    local deadline=$((SECONDS + 60))
+    local deadline=$((SECONDS + 180))
     until serves "$GOOD" && is_content; do
         ((SECONDS < deadline)) || return 1
         sleep 0.2
@@ -97,7 +97,7 @@ begin_fault() {
 }
 
 await_reason() {
-    local deadline=$((SECONDS + 60))
+    local deadline=$((SECONDS + 120))
     until look demo-0 "$2" 2>/dev/null | grep -q -F -e "$1"; do
         ((SECONDS < deadline)) || return 1
         sleep 0.2
