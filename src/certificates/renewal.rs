@@ -209,7 +209,7 @@ impl State {
 
     /// When the next renewal begins, or the present one goes on, as far as that is known.
     pub fn next_at(&self, policy: &Policy) -> Option<SystemTime> {
-        let due_at = self.installed.map(|leaf| policy.schedule.due_at(leaf.validity));
+        let due_at = self.installed.map(|leaf| due_at(policy, leaf));
         self.retry_at.or_else(|| self.turn_at.into_iter().chain(due_at).min())
     }
 
@@ -518,7 +518,7 @@ impl State {
     }
 
     fn wait(&self, policy: &Policy, now: SystemTime) -> Action {
-        let due_at = self.installed.map(|leaf| policy.schedule.due_at(leaf.validity)).filter(|at| now < *at);
+        let due_at = self.installed.map(|leaf| due_at(policy, leaf)).filter(|at| now < *at);
         let times = [self.retry_at, self.turn_at, self.trust_at, due_at.filter(|_| self.retry_at.is_none())];
         let until = times.into_iter().flatten().min().or_else(|| now.checked_add(LOOK_AGAIN)).unwrap_or(now);
         Action::Wait { until }
@@ -558,8 +558,16 @@ pub fn step(policy: &Policy, mut state: State, event: Event, now: SystemTime) ->
 }
 
 /// Due by its schedule, or of no use to anybody now: expired, or from a time when the clock was ahead.
+/// A leaf that somebody else renews is late at its renew point; nodes take turns only with leaves that they ask for.
+fn due_at(policy: &Policy, leaf: Leaf) -> SystemTime {
+    match policy.source {
+        Issues::OnRequest => policy.schedule.due_at(leaf.validity),
+        Issues::ByItself => policy.schedule.late_at(leaf.validity),
+    }
+}
+
 fn is_due(policy: &Policy, leaf: Leaf, now: SystemTime) -> bool {
-    policy.schedule.due_at(leaf.validity) <= now || !leaf.validity.holds(now)
+    due_at(policy, leaf) <= now || !leaf.validity.holds(now)
 }
 
 fn not_beyond(at: SystemTime, now: SystemTime, longest: Duration) -> SystemTime {

@@ -105,6 +105,11 @@ impl Schedule {
         latest_at.checked_sub(Duration::from_millis(since_instant_ms)).unwrap_or(latest_at)
     }
 
+    /// When a leaf of this validity should have been renewed, whoever does it.
+    pub fn late_at(&self, leaf: Validity) -> SystemTime {
+        self.renew_point.of(leaf)
+    }
+
     /// When a leaf that came from outside, and was seen at `seen_at`, is taken in place of `installed`.
     ///
     /// At the node's instant in a shorter period, of ten minutes or an eighth of the life that is left to the installed

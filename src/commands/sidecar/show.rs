@@ -98,7 +98,8 @@ pub fn words(hands: &Hands, ending: &Ending) -> (&'static str, String) {
 
 /// What a Kafka that starts or stops looks like. Each attempt takes a quarter of a minute, and a healthy start is no
 /// reason for a warning.
-const KAFKA_STARTS: [&str; 3] = ["ListenerUnreachable", "ListenerDoesNotAnswer", "EngineNotReported"];
+const KAFKA_STARTS: [&str; 4] =
+    ["ListenerUnreachable", "ListenerDoesNotAnswer", "EngineNotReported", "PeerUnreachable"];
 const PATIENT_FAILURES: u32 = 4;
 
 fn tell(
