@@ -136,11 +136,11 @@ impl Hands {
     }
 
     /// Every thread of a listener reloads by itself. Connections come to them in turn, but others connect meanwhile too,
-    /// so twice as many are made; with the engine one will do, for there every instance reports what it has.
+    /// so twice as many are made; with the engine one for each will do, for there every instance reports what it has.
     fn handshakes(&self, listener: &NodeListener) -> usize {
         let threads = usize::try_from(listener.network_threads).unwrap_or(1);
         match self.context.reload {
-            Reload::Engine => 1,
+            Reload::Engine => threads,
             Reload::AdminApi => 2 * threads,
         }
     }
