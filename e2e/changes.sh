@@ -8,9 +8,10 @@ STOPPED=
 NEWS_TOLD=0
 NEWS_NAMES=
 
-# Nodes and sidecars, and what the clients need.
+# Nodes and sidecars, and what the clients need. No leaf is older than FIRST_ISSUED_AT.
 bring_up_all() {
     make_load
+    FIRST_ISSUED_AT="$(date +%s)"
     init_pods
     write_load_properties
     start_nodes

@@ -138,9 +138,10 @@ show_renewals() {
 
 # Listeners are renewed by a request; for the raft client a date is given by which Kafka has to be restarted.
 show_deadline() {
-    wait_until "$((FIRST_EXPIRED_AT - LIFETIME_S / 6))" "the leaves to be renewed, before the first expire"
+    # Each is due at two thirds of its life.
+    wait_until "$((FIRST_ISSUED_AT + LIFETIME_S * 5 / 6))" "every node to renew once"
+    event "kraftlet status:"
     "$KRAFTLET" status --settings "$FOLDER/cluster.yaml" --all || true
-    "$KRAFTLET" status --settings "$FOLDER/cluster.yaml" --pod-name "${PODS[0]}" || true
 }
 
 # Until Ctrl-C, or until something ends by itself.

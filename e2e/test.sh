@@ -35,8 +35,8 @@ usage() {
     cat <<'TEXT'
 usage: e2e/test.sh
 
-Runs format check, lints, all Rust tests, the tests against real Kafka, cargo-deny, the release binary, the
-benchmark, and the demo on a bare Debian. Prints how long each part took and ends with "N passed, N failed"; the exit
+Runs format check, lints, all Rust tests, the tests against real Kafka, renewing clusters two at a time, cargo-deny,
+the release binary, the benchmarks, and the demo on a bare Debian. Prints how long each part took and ends with "N passed, N failed"; the exit
 code is 1 if any failed.
 The whole output of each part is in e2e/cache/logs.
 TEXT
