@@ -177,12 +177,7 @@ impl State {
 
     /// Whether a fetched leaf waits to be installed; what else was fetched is of no use.
     pub fn is_holding(&self) -> bool {
-        matches!(self.open, Open::Fetched(..))
-    }
-
-    /// Whether a person's order has not been begun: what ends before it is, is no answer to it.
-    pub fn is_ordered(&self) -> bool {
-        self.order == Order::Given
+        self.fetched.is_some()
     }
 
     /// What is going on, in a word for status.

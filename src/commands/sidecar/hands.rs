@@ -175,6 +175,9 @@ impl Hands {
     }
 
     fn install(&self, part: Part) -> Result<Answer, Reason> {
+        if part == Part::Trust && self.planned.borrow().is_empty() {
+            return Ok(Answer::NothingToDo);
+        }
         let wanted = match part {
             Part::Leaf => self.candidate()?,
             Part::Trust => self.planned_trust()?,
