@@ -5,6 +5,7 @@ pub mod schedule;
 pub mod backoff;
 pub mod turn;
 pub mod open;
+pub mod policy;
 pub mod renewal;
 pub mod request;
 pub mod bundle;

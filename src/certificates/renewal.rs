@@ -22,11 +22,12 @@ use std::time::Duration;
 use std::time::SystemTime;
 
 use crate::certificates::backoff;
-use crate::certificates::chance::Chance;
 use crate::certificates::open::Open;
 use crate::certificates::open::OpenTrust;
+use crate::certificates::policy::Issues;
+use crate::certificates::policy::Policy;
+use crate::certificates::policy::Rollback;
 use crate::certificates::schedule::MAX_TURN;
-use crate::certificates::schedule::Schedule;
 use crate::certificates::turn::Action;
 use crate::certificates::turn::Answer;
 use crate::certificates::turn::Content;
@@ -48,37 +49,6 @@ const PEERS_AGAIN: Duration = Duration::from_secs(5);
 
 /// With nothing to wait for. The driver looks at the source more often than that.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
-
-/// What does not change while a machine lives.
-#[derive(Debug, Clone, Copy)]
-pub struct Policy {
-    /// When leaves are due.
-    pub schedule: Schedule,
-    /// Of the node's name; for waits.
-    pub chance: Chance,
-    /// What the source can do.
-    pub source: Issues,
-    /// Whether there is a way back.
-    pub rollback: Rollback,
-}
-
-/// Whether a source makes a new leaf when it is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Issues {
-    /// It does.
-    OnRequest,
-    /// Somebody else renews, and the files change then (`mounted`).
-    ByItself,
-}
-
-/// Whether the last good keystore can be put back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rollback {
-    /// It is kept beside the installed one.
-    Possible,
-    /// The files are not ours to write.
-    Impossible,
-}
 
 /// Where a renewal stands.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,10 +11,10 @@ use tokio::time::sleep;
 
 use crate::certificates::bundle::Bundle;
 use crate::certificates::chance::Chance;
+use crate::certificates::policy::Issues;
+use crate::certificates::policy::Policy;
+use crate::certificates::policy::Rollback;
 use crate::certificates::renewal;
-use crate::certificates::renewal::Issues;
-use crate::certificates::renewal::Policy;
-use crate::certificates::renewal::Rollback;
 use crate::certificates::renewal::State;
 use crate::certificates::turn::Action;
 use crate::certificates::turn::Answer;

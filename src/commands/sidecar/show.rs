@@ -4,7 +4,7 @@ use std::time::Duration;
 use std::time::SystemTime;
 
 use crate::certificates::bundle::Bundle;
-use crate::certificates::renewal::Policy;
+use crate::certificates::policy::Policy;
 use crate::certificates::renewal::State;
 use crate::certificates::trust::Wait;
 use crate::certificates::turn::Ending;

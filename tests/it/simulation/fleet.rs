@@ -7,10 +7,10 @@ use std::time::Duration;
 use std::time::SystemTime;
 
 use kraftlet::certificates::chance::Chance;
+use kraftlet::certificates::policy::Issues;
+use kraftlet::certificates::policy::Policy;
+use kraftlet::certificates::policy::Rollback;
 use kraftlet::certificates::renewal;
-use kraftlet::certificates::renewal::Issues;
-use kraftlet::certificates::renewal::Policy;
-use kraftlet::certificates::renewal::Rollback;
 use kraftlet::certificates::renewal::State;
 use kraftlet::certificates::schedule::Schedule;
 use kraftlet::certificates::schedule::Slot;
