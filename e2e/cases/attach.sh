@@ -316,7 +316,7 @@ renewed() {
     keep_account
     for id in 0 1 2; do
         expect "${FORMS[id]}: $1 is shown by every listener" await_content "$id" "$1"
-        expect "the status says Renewed" status_says "$id" '"reason":"Renewed"'
+        expect "the status says ListenersRenewed" status_says "$id" '"reason":"ListenersRenewed"'
         expect "nothing was written" untouched "$id"
     done
 }

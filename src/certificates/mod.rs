@@ -4,6 +4,7 @@ pub mod chance;
 pub mod schedule;
 pub mod backoff;
 pub mod turn;
+pub mod open;
 pub mod renewal;
 pub mod request;
 pub mod bundle;

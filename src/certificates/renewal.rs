@@ -12,7 +12,8 @@
 //! - It is rolled back only when handshakes show it broken and the last leaf that worked is still valid. That leaf is
 //!   then not installed again until the source gives another, or a person asks.
 //! - Nothing has to survive a crash. A machine that starts verifies what is on the disk, and goes on from there.
-//! - Truststores move in turns of their own (install, reload, verify), whenever the plan of a CA change says so.
+//! - Truststores move in turns of their own (install, reload, verify), whenever the plan of a CA change says so. One is
+//!   put back only by the turn that installed it: after a restart nobody knows what the kept one was kept for.
 //! - Each piece of work has a number. An answer to an older one is dropped, so nothing that comes late or twice counts.
 //! - Times are compared with the clock and never counted, and no wait is longer than it was when it began: a clock that
 //!   jumps makes a wait shorter or restarts it.
@@ -20,10 +21,10 @@
 use std::time::Duration;
 use std::time::SystemTime;
 
-use jiff::Timestamp;
-
 use crate::certificates::backoff;
 use crate::certificates::chance::Chance;
+use crate::certificates::open::Open;
+use crate::certificates::open::OpenTrust;
 use crate::certificates::schedule::MAX_TURN;
 use crate::certificates::schedule::Schedule;
 use crate::certificates::turn::Action;
@@ -33,14 +34,14 @@ use crate::certificates::turn::Ending;
 use crate::certificates::turn::Event;
 use crate::certificates::turn::Gate;
 use crate::certificates::turn::Leaf;
+use crate::certificates::turn::Order;
 use crate::certificates::turn::Outcome;
 use crate::certificates::turn::Part;
 use crate::certificates::turn::Reason;
+use crate::certificates::turn::SOURCE_HAS_NOT_RENEWED;
 use crate::certificates::turn::Seen;
 use crate::certificates::turn::Turn;
 use crate::certificates::turn::Work;
-
-const SOURCE_HAS_NOT_RENEWED: &str = "SourceHasNotRenewed";
 
 /// A CA change waits for the slowest node, and its peers should go on soon after that one.
 const PEERS_AGAIN: Duration = Duration::from_secs(5);
@@ -87,16 +88,19 @@ pub struct State {
     good: Option<Leaf>,
     /// A leaf that was seen broken, and how.
     refused: Option<(Leaf, Reason)>,
+    /// In the driver's hands.
+    fetched: Option<(Leaf, Content)>,
     open: Open,
+    open_trust: OpenTrust,
     running: Option<Running>,
-    /// When to go on with what is open, or to fetch again.
+    /// When to go on with what is fetched or open, or to fetch again.
     retry_at: Option<SystemTime>,
-    /// When a change of the source is taken.
+    /// When the source is asked again because it has changed.
     turn_at: Option<SystemTime>,
-    /// When the truststore is to be written.
+    /// When to install a truststore, or to go on with the one that is open.
     trust_at: Option<SystemTime>,
-    /// A truststore that was seen broken and has been put back.
-    trust_broke: Option<Reason>,
+    /// Another truststore is to be installed.
+    trust_due: bool,
     order: Order,
     /// In a row.
     failures: u32,
@@ -105,34 +109,10 @@ pub struct State {
     turn: Turn,
 }
 
-/// What is unfinished about the leaf.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Open {
-    Nothing,
-    /// In the driver's hands.
-    Fetched(Leaf, Content),
-    /// On the disk, not shown yet.
-    Installed(Content),
-    /// On the disk and to be rolled back for this reason.
-    Broken(Reason),
-    /// The last good one is back for this reason, and not shown yet.
-    RolledBack(Reason),
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Running {
     work: Work,
     until: SystemTime,
-}
-
-/// A person's order to renew.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Order {
-    None,
-    /// Not begun.
-    Given,
-    /// The present turn obeys it: it takes what the source gives, be it the same as before.
-    Obeyed,
 }
 
 impl State {
@@ -144,12 +124,14 @@ impl State {
             installed,
             good,
             refused: None,
+            fetched: None,
             open,
+            open_trust: OpenTrust::Nothing,
             running: None,
             retry_at: None,
             turn_at: None,
             trust_at: None,
-            trust_broke: None,
+            trust_due: false,
             order: Order::None,
             failures: 0,
             began_at: None,
@@ -183,19 +165,19 @@ impl State {
         self.running.map(|running| (self.turn, running.work))
     }
 
-    /// Whether every channel shows the installed leaf.
+    /// Whether every channel shows the installed leaf, and no other is at hand.
     pub fn is_serving(&self) -> bool {
-        self.open == Open::Nothing && self.installed.is_some()
+        self.open == Open::Nothing && self.fetched.is_none() && self.installed.is_some()
+    }
+
+    /// How far a person's last order to renew is.
+    pub fn order(&self) -> &Order {
+        &self.order
     }
 
     /// Whether a fetched leaf waits to be installed; what else was fetched is of no use.
     pub fn is_holding(&self) -> bool {
-        matches!(self.open, Open::Fetched(..))
-    }
-
-    /// Whether a person's order has not been begun: what ends before it is, is no answer to it.
-    pub fn is_ordered(&self) -> bool {
-        self.order == Order::Given
+        self.fetched.is_some()
     }
 
     /// What is going on, in a word for status.
@@ -219,6 +201,7 @@ impl State {
             Event::SourceChanged => self.source_changed(policy, now),
             Event::Asked => self.order = Order::Given,
             Event::TrustDue => {
+                self.trust_due = true;
                 self.trust_at.get_or_insert(now);
             }
             Event::Done(turn, answer) => {
@@ -237,7 +220,7 @@ impl State {
         let turn_at = self.installed.map_or(now, |leaf| policy.schedule.turn_at(leaf.validity, now));
         self.turn_at.get_or_insert(turn_at);
         // A wait for the old content is over.
-        if self.open == Open::Nothing {
+        if self.open == Open::Nothing && self.fetched.is_none() {
             self.retry_at = None;
         }
     }
@@ -252,34 +235,37 @@ impl State {
             (Work::AskPeers, Answer::Gate(Gate::Closed(reason))) => {
                 self.end(Ending::Waits(reason), now);
                 self.retry_at = now.checked_add(PEERS_AGAIN);
-                None
+                self.open.work()
             }
             (Work::Install(part), Answer::Installed) => {
-                if let (Part::Leaf, Open::Fetched(leaf, content)) = (part, &self.open) {
-                    self.installed = Some(*leaf);
-                    self.open = Open::Installed(*content);
-                }
+                self.is_installed(part);
                 Some(Work::Reload(part))
+            }
+            (Work::Install(Part::Trust), Answer::NothingToDo) => {
+                if self.fetched.is_some() {
+                    self.retry_at = now.checked_add(PEERS_AGAIN);
+                }
+                self.trust_settled(policy, now);
+                self.open_trust.work()
             }
             (Work::Reload(part), Answer::Reloaded) => Some(Work::Verify(part)),
             (Work::Verify(Part::Leaf), Answer::Verified) => self.leaf_verified(policy, now),
             (Work::Verify(Part::Trust), Answer::Verified) => self.trust_verified(policy, now),
             (Work::Verify(part), Answer::NotVerified { reason, seen }) => {
+                if seen == Seen::Broken && part == Part::Leaf && self.order == Order::Installed {
+                    self.order = Order::Ended(Ending::Failed(reason.clone()));
+                }
                 if seen == Seen::Broken && self.may_roll_back(policy, part, now) {
                     match part {
                         Part::Leaf => self.open = Open::Broken(reason),
-                        Part::Trust => self.trust_broke = Some(reason),
+                        Part::Trust => self.open_trust = OpenTrust::Broken(reason),
                     }
                     return Some(Work::RollBack(part));
                 }
                 self.failed(policy, work, reason, now)
             }
             (Work::RollBack(part), Answer::RolledBack) => {
-                if let (Part::Leaf, Open::Broken(reason)) = (part, &self.open) {
-                    self.refused = self.installed.map(|leaf| (leaf, reason.clone()));
-                    self.open = Open::RolledBack(reason.clone());
-                    self.installed = self.good;
-                }
+                self.is_rolled_back(part);
                 Some(Work::Reload(part))
             }
             (work, Answer::Failed(reason)) => self.failed(policy, work, reason, now),
@@ -289,6 +275,7 @@ impl State {
                 | Answer::Passed
                 | Answer::Gate(_)
                 | Answer::Installed
+                | Answer::NothingToDo
                 | Answer::Reloaded
                 | Answer::Verified
                 | Answer::NotVerified { .. }
@@ -297,6 +284,35 @@ impl State {
                 let sentence = format!("an answer that is none to {work:?}");
                 self.failed(policy, work, Reason::new("AnswerOutOfTurn", sentence), now)
             }
+        }
+    }
+
+    fn is_installed(&mut self, part: Part) {
+        match part {
+            Part::Leaf => {
+                if let Some((leaf, content)) = self.fetched.take() {
+                    self.installed = Some(leaf);
+                    self.open = Open::Installed(content);
+                }
+                if self.order == Order::Obeyed {
+                    self.order = Order::Installed;
+                }
+            }
+            Part::Trust => self.open_trust = self.open_trust.replaced(),
+        }
+    }
+
+    fn is_rolled_back(&mut self, part: Part) {
+        match (part, &self.open, &self.open_trust) {
+            (Part::Leaf, Open::Broken(reason), _) => {
+                self.refused = self.installed.map(|leaf| (leaf, reason.clone()));
+                self.open = Open::RolledBack(reason.clone());
+                self.installed = self.good;
+            }
+            (Part::Trust, _, OpenTrust::Broken(reason)) => {
+                self.open_trust = OpenTrust::RolledBack(reason.clone());
+            }
+            (Part::Leaf | Part::Trust, _, _) => {}
         }
     }
 
@@ -309,67 +325,89 @@ impl State {
             && !obeyed
         {
             let reason = reason.clone();
-            self.open = Open::Nothing;
+            self.fetched = None;
             return self.failed(policy, Work::Fetch, reason, now);
         }
         if content == Content::New || obeyed {
-            self.open = Open::Fetched(leaf, content);
+            self.fetched = Some((leaf, content));
             return Some(Work::Preflight);
         }
-        match &self.open {
-            Open::Installed(_) | Open::RolledBack(_) | Open::Broken(_) => Some(self.open_work()),
-            Open::Nothing | Open::Fetched(..) => {
-                self.open = Open::Nothing;
-                match policy.source {
-                    Issues::OnRequest if self.is_due(policy, now) => {
-                        self.failed(policy, Work::Fetch, source_has_not_renewed(leaf), now)
-                    }
-                    Issues::OnRequest | Issues::ByItself => {
-                        self.succeeded();
-                        None
-                    }
-                }
+        self.fetched = None;
+        if self.open != Open::Nothing {
+            return self.open.work();
+        }
+        match policy.source {
+            Issues::OnRequest if self.is_due(policy, now) => {
+                self.failed(policy, Work::Fetch, Reason::source_has_not_renewed(leaf), now)
+            }
+            Issues::OnRequest | Issues::ByItself => {
+                self.settled(policy, now);
+                None
             }
         }
     }
 
     fn leaf_verified(&mut self, policy: &Policy, now: SystemTime) -> Option<Work> {
         self.good = self.installed;
-        match std::mem::replace(&mut self.open, Open::Nothing) {
+        let ending = match std::mem::replace(&mut self.open, Open::Nothing) {
             // The turn has failed, and ended well.
             Open::RolledBack(reason) | Open::Broken(reason) => {
-                self.obeyed();
                 return self.failed(policy, Work::Fetch, reason, now);
             }
             Open::Installed(Content::New) => {
                 self.refused = None;
-                self.end(Ending::Renewed, now);
-                // Of a CA near its end, say: renewing in a loop would not make the leaf live longer.
-                if self.is_due(policy, now) && policy.source == Issues::OnRequest {
-                    let reason = Reason::new("LeafDueAtBirth", "the source gave a leaf that is due already");
-                    return self.failed(policy, Work::Fetch, reason, now);
-                }
+                Ending::Renewed
             }
-            Open::Installed(Content::AsInstalled) | Open::Fetched(..) | Open::Nothing => {
-                self.end(Ending::Verified, now);
-            }
+            Open::Installed(Content::AsInstalled) | Open::Nothing => Ending::Verified,
+        };
+        if self.order == Order::Installed {
+            self.order = Order::Ended(ending.clone());
         }
-        self.obeyed();
+        // The turn goes on: this was the leaf that is to be replaced.
+        if self.fetched.is_some() {
+            self.retry_at = None;
+            return None;
+        }
+        let is_new = ending == Ending::Renewed;
+        self.end(ending, now);
+        // Of a CA near its end, say: renewing in a loop would not make the leaf live longer.
+        if is_new && self.is_due(policy, now) && policy.source == Issues::OnRequest {
+            let reason = Reason::new("LeafDueAtBirth", "the source gave a leaf that is due already");
+            return self.failed(policy, Work::Fetch, reason, now);
+        }
         self.succeeded();
         None
     }
 
     fn trust_verified(&mut self, policy: &Policy, now: SystemTime) -> Option<Work> {
-        match self.trust_broke.take() {
-            Some(reason) => self.failed(policy, Work::Verify(Part::Trust), reason, now),
-            // Peers may be asked at once.
-            None => {
-                if matches!(self.open, Open::Fetched(..)) {
+        match std::mem::replace(&mut self.open_trust, OpenTrust::Nothing) {
+            OpenTrust::RolledBack(reason) | OpenTrust::Broken(reason) => {
+                self.failed(policy, Work::Verify(Part::Trust), reason, now)
+            }
+            OpenTrust::Installed { .. } | OpenTrust::Nothing => {
+                // Peers may be asked at once.
+                if self.fetched.is_some() {
                     self.retry_at = None;
                 }
+                self.trust_settled(policy, now);
                 None
             }
         }
+    }
+
+    fn trust_settled(&mut self, policy: &Policy, now: SystemTime) {
+        if self.open_trust == OpenTrust::Nothing && self.is_serving() && self.retry_at.is_none() {
+            self.settled(policy, now);
+        }
+    }
+
+    /// Nothing is unfinished. A failure or a wait that was told before is over.
+    fn settled(&mut self, policy: &Policy, now: SystemTime) {
+        let is_wrong = |last: &Outcome| matches!(last.ending, Ending::Failed(_) | Ending::Waits(_));
+        if self.last.as_ref().is_some_and(is_wrong) && !self.is_due(policy, now) {
+            self.end(Ending::Verified, now);
+        }
+        self.succeeded();
     }
 
     fn may_roll_back(&self, policy: &Policy, part: Part, now: SystemTime) -> bool {
@@ -378,51 +416,55 @@ impl State {
                 matches!(self.open, Open::Installed(_))
                     && self.good.is_some_and(|good| Some(good) != self.installed && good.validity.holds(now))
             }
-            Part::Trust => self.trust_broke.is_none(),
+            Part::Trust => self.open_trust == (OpenTrust::Installed { way_back: true }),
         };
         way_back && policy.rollback == Rollback::Possible
     }
 
-    /// Waits before the turn goes on; what is open says with what.
+    /// Waits before the turn goes on; what is fetched or open says with what. Returns what needs no wait.
     fn failed(&mut self, policy: &Policy, work: Work, reason: Reason, now: SystemTime) -> Option<Work> {
         self.failures = self.failures.saturating_add(1);
         let left = self.installed.map_or(Duration::ZERO, |leaf| leaf.validity.left(now));
         let again_at = now.checked_add(backoff::wait(policy.chance, self.failures, left));
-        match work {
+        let is_turns_end = match work {
             Work::Install(Part::Trust)
             | Work::Reload(Part::Trust)
             | Work::Verify(Part::Trust)
             | Work::RollBack(Part::Trust) => {
                 self.trust_at = again_at;
-                if self.open != Open::Nothing {
+                self.trust_due |= work == Work::Install(Part::Trust);
+                if self.open != Open::Nothing || self.fetched.is_some() {
                     self.retry_at = again_at;
                 }
+                false
             }
             Work::Preflight => {
-                self.open = Open::Nothing;
-                self.retry_at = again_at;
+                self.fetched = None;
+                // One that was installed before is still to be shown; the source is asked again after that.
+                let again = if self.open == Open::Nothing { &mut self.retry_at } else { &mut self.turn_at };
+                *again = again_at;
+                true
             }
-            Work::Fetch
-            | Work::AskPeers
-            | Work::Install(Part::Leaf)
-            | Work::Reload(Part::Leaf)
-            | Work::Verify(Part::Leaf)
-            | Work::RollBack(Part::Leaf) => self.retry_at = again_at,
+            Work::Fetch | Work::AskPeers | Work::Install(Part::Leaf) => {
+                self.retry_at = again_at;
+                true
+            }
+            Work::Reload(Part::Leaf) | Work::Verify(Part::Leaf) | Work::RollBack(Part::Leaf) => {
+                self.retry_at = again_at;
+                false
+            }
+        };
+        if is_turns_end && self.order == Order::Obeyed {
+            self.order = Order::Ended(Ending::Failed(reason.clone()));
         }
         self.end(Ending::Failed(reason), now);
-        None
+        if work == Work::Preflight { self.open.work() } else { None }
     }
 
     fn succeeded(&mut self) {
         self.failures = 0;
         self.retry_at = None;
         self.began_at = None;
-    }
-
-    fn obeyed(&mut self) {
-        if self.order == Order::Obeyed {
-            self.order = Order::None;
-        }
     }
 
     fn end(&mut self, ending: Ending, now: SystemTime) {
@@ -441,65 +483,50 @@ impl State {
             }
             self.running = None;
             let sentence = format!("no answer within {} s", work.within().as_secs());
-            let _none = self.failed(policy, work, Reason::new(work.timed_out(), sentence), now);
+            if let Some(next) = self.failed(policy, work, Reason::new(work.timed_out(), sentence), now) {
+                return self.run(next, now);
+            }
         }
         self.retry_at = self.retry_at.map(|at| not_beyond(at, now, backoff::LONGEST));
         self.trust_at = self.trust_at.map(|at| not_beyond(at, now, backoff::LONGEST));
         self.turn_at = self.turn_at.map(|at| not_beyond(at, now, MAX_TURN));
-        let is_broken = matches!(self.open, Open::Broken(_));
         let reached = |at: Option<SystemTime>| at.is_some_and(|at| at <= now);
-        if reached(self.trust_at) && !is_broken {
-            return self.run(Work::Install(Part::Trust), now);
+        if reached(self.trust_at) {
+            self.trust_at = None;
+            let open = self.open_trust.work().filter(|_| !self.trust_due);
+            return self.run(open.unwrap_or(Work::Install(Part::Trust)), now);
         }
-        if (self.order == Order::Given || reached(self.turn_at)) && !is_broken {
+        // What is on the disk is verified once before it is replaced: a change may be told at the start.
+        let is_untried = self.retry_at.is_none() && self.open != Open::Nothing && self.fetched.is_none();
+        if (self.order == Order::Given || reached(self.turn_at)) && !is_untried {
             return self.run(Work::Fetch, now);
         }
-        match (self.retry_at, &self.open) {
-            (Some(at), _) if now < at => self.wait(policy, now),
-            (None, Open::Nothing) => {
-                if self.installed.is_none() {
-                    return self.run(Work::Fetch, now);
-                }
-                if !self.is_due(policy, now) {
-                    return self.wait(policy, now);
-                }
-                match policy.source {
-                    Issues::OnRequest => self.run(Work::Fetch, now),
-                    Issues::ByItself => {
-                        self.wait_for_source(now);
-                        self.wait(policy, now)
-                    }
-                }
-            }
-            (Some(_), Open::Nothing) => self.run(Work::Fetch, now),
-            (
-                Some(_) | None,
-                Open::Fetched(..) | Open::Installed(_) | Open::Broken(_) | Open::RolledBack(_),
-            ) => {
-                let work = if self.is_time_to_fetch(policy, now) { Work::Fetch } else { self.open_work() };
-                self.run(work, now)
-            }
+        if self.retry_at.is_some_and(|at| now < at) {
+            return self.wait(policy, now);
         }
-    }
-
-    /// What goes on with what is open.
-    fn open_work(&self) -> Work {
-        match self.open {
-            Open::Nothing => Work::Fetch,
-            Open::Fetched(..) => Work::AskPeers,
-            Open::Installed(_) | Open::RolledBack(_) => Work::Reload(Part::Leaf),
-            Open::Broken(_) => Work::RollBack(Part::Leaf),
+        let open = if self.fetched.is_some() { Some(Work::AskPeers) } else { self.open.work() };
+        if let Some(open) = open.filter(|_| !self.is_time_to_fetch(policy, now)) {
+            return self.run(open, now);
+        }
+        if open.is_some() || self.retry_at.is_some() || self.installed.is_none() {
+            return self.run(Work::Fetch, now);
+        }
+        if !self.is_due(policy, now) {
+            return self.wait(policy, now);
+        }
+        match policy.source {
+            Issues::OnRequest => self.run(Work::Fetch, now),
+            Issues::ByItself => {
+                self.wait_for_source(now);
+                self.wait(policy, now)
+            }
         }
     }
 
     /// Whether a turn that does not end should fetch again, because its leaf is due before it was shown: each second
     /// attempt, for the one that is there may still come to be served.
     fn is_time_to_fetch(&self, policy: &Policy, now: SystemTime) -> bool {
-        let leaf = match self.open {
-            Open::Fetched(leaf, _) => Some(leaf),
-            Open::Installed(_) | Open::RolledBack(_) => self.installed,
-            Open::Nothing | Open::Broken(_) => None,
-        };
+        let leaf = self.fetched.map(|(leaf, _)| leaf).or(self.installed);
         policy.source == Issues::OnRequest
             && self.failures % 2 == 1
             && leaf.is_some_and(|leaf| is_due(policy, leaf, now))
@@ -513,7 +540,7 @@ impl State {
     fn wait_for_source(&mut self, now: SystemTime) {
         let said = self.last.as_ref().is_some_and(|last| last.ending.reason() == SOURCE_HAS_NOT_RENEWED);
         if let Some(leaf) = self.installed.filter(|_| !said && self.failures == 0) {
-            self.end(Ending::Waits(source_has_not_renewed(leaf)), now);
+            self.end(Ending::Waits(Reason::source_has_not_renewed(leaf)), now);
         }
     }
 
@@ -534,7 +561,10 @@ impl State {
                 }
                 self.began_at.get_or_insert(now);
             }
-            Work::Install(Part::Trust) => self.trust_at = None,
+            Work::Install(Part::Trust) => {
+                self.trust_at = None;
+                self.trust_due = false;
+            }
             Work::Preflight
             | Work::AskPeers
             | Work::Install(Part::Leaf)
@@ -572,13 +602,4 @@ fn is_due(policy: &Policy, leaf: Leaf, now: SystemTime) -> bool {
 
 fn not_beyond(at: SystemTime, now: SystemTime, longest: Duration) -> SystemTime {
     now.checked_add(longest).map_or(at, |limit| at.min(limit))
-}
-
-fn source_has_not_renewed(leaf: Leaf) -> Reason {
-    let not_after = leaf.validity.not_after;
-    let not_after =
-        Timestamp::try_from(not_after).map_or_else(|_| format!("{not_after:?}"), |at| at.to_string());
-    let leaf = leaf.fingerprint.short();
-    let sentence = format!("leaf {leaf} is due and the source has no newer one; it expires at {not_after}");
-    Reason::new(SOURCE_HAS_NOT_RENEWED, sentence)
 }

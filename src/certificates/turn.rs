@@ -3,15 +3,21 @@
 use std::time::Duration;
 use std::time::SystemTime;
 
+use jiff::Timestamp;
+
 use crate::pki::certificate::Fingerprint;
 use crate::pki::validity::Validity;
+
+/// The word where a leaf is due and its source has nothing new.
+pub const SOURCE_HAS_NOT_RENEWED: &str = "SourceHasNotRenewed";
 
 /// Something the machine is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// Time has passed, by the clock or by a jump of it. Due every 30 seconds at least, and when a wait is over.
     Tick,
-    /// The source has something else than what was last fetched from it: once for each change of its content.
+    /// The source has something else than what was last fetched from it: once for each change of its content. At the start
+    /// also where that is not known, but not of a source that issues: each fetch makes a leaf there.
     SourceChanged,
     /// A person wants a renewal now, whatever waits and refusals say.
     Asked,
@@ -53,7 +59,8 @@ pub enum Work {
     Preflight,
     /// Ask [`crate::certificates::trust`] whether the fetched leaf may be shown: [`Answer::Gate`].
     AskPeers,
-    /// Write a store, keeping the last good one beside it: [`Answer::Installed`] or [`Answer::Failed`].
+    /// Write a store, keeping the last good one beside it: [`Answer::Installed`] or [`Answer::Failed`]; of the truststore,
+    /// keeping the present one, and [`Answer::NothingToDo`] too.
     Install(Part),
     /// Have Kafka read it: [`Answer::Reloaded`] or [`Answer::Failed`].
     Reload(Part),
@@ -88,6 +95,8 @@ pub enum Answer {
     Gate(Gate),
     /// The store is on the disk.
     Installed,
+    /// No other truststore is wanted any more.
+    NothingToDo,
     /// Kafka was told, or needs no telling.
     Reloaded,
     /// Every channel shows it.
@@ -152,6 +161,22 @@ pub struct Leaf {
     pub validity: Validity,
 }
 
+/// How far a person's order to renew is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Order {
+    /// None was given.
+    None,
+    /// Not begun.
+    Given,
+    /// The present turn obeys it: it takes what the source gives, be it the same as before.
+    Obeyed,
+    /// What the source gave is on the disk and not shown yet. Kafka may be slow or down, so no failure ends it but a leaf
+    /// that is seen broken.
+    Installed,
+    /// So. Kept until the next order.
+    Ended(Ending),
+}
+
 /// How the last turn ended, or what the present one waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
@@ -180,6 +205,17 @@ impl Reason {
     /// A reason in these words.
     pub fn new(word: &'static str, sentence: impl Into<String>) -> Self {
         Self { word, sentence: sentence.into() }
+    }
+
+    /// This leaf is due, and it is what its source has.
+    pub fn source_has_not_renewed(leaf: Leaf) -> Self {
+        let not_after = leaf.validity.not_after;
+        let not_after =
+            Timestamp::try_from(not_after).map_or_else(|_| format!("{not_after:?}"), |at| at.to_string());
+        let leaf = leaf.fingerprint.short();
+        let sentence =
+            format!("leaf {leaf} is due and the source has no newer one; it expires at {not_after}");
+        Self::new(SOURCE_HAS_NOT_RENEWED, sentence)
     }
 }
 

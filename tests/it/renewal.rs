@@ -18,6 +18,7 @@ use kraftlet::certificates::turn::Ending;
 use kraftlet::certificates::turn::Event;
 use kraftlet::certificates::turn::Gate;
 use kraftlet::certificates::turn::Leaf;
+use kraftlet::certificates::turn::Order;
 use kraftlet::certificates::turn::Reason;
 use kraftlet::certificates::turn::Seen;
 use kraftlet::pki::certificate::Fingerprint;
@@ -299,4 +300,214 @@ fn a_source_whose_leaves_are_due_at_birth_is_not_asked_in_a_loop() {
     bench.install(leaf("short", 0));
     assert_eq!(bench.done([Answer::Reloaded, Answer::Verified]), "Wait");
     assert_eq!((bench.last_reason(), bench.state.failures()), ("LeafDueAtBirth", 1));
+}
+
+#[test]
+fn a_truststore_that_is_installed_and_not_shown_is_reloaded_again_and_not_installed() {
+    let mut bench = Bench::serving(Issues::OnRequest);
+    assert_eq!(bench.send(Event::TrustDue), "Install(Trust)");
+    assert_eq!(bench.done([Answer::Installed, failed("KafkaDown")]), "Wait");
+    assert_eq!(bench.pass(), "Reload(Trust)");
+    assert_eq!(bench.done([Answer::Reloaded, not_verified(Seen::NotYet)]), "Wait");
+    assert_eq!(bench.pass(), "Reload(Trust)");
+    assert_eq!(bench.done([Answer::Reloaded, Answer::Verified]), "Wait");
+    assert_eq!((bench.last_reason(), bench.state.failures()), ("Verified", 0));
+}
+
+#[test]
+fn a_truststore_that_is_due_again_is_installed_again_when_the_wait_is_over() {
+    let mut bench = Bench::serving(Issues::OnRequest);
+    assert_eq!(bench.send(Event::TrustDue), "Install(Trust)");
+    assert_eq!(bench.done([failed("DiskFull")]), "Wait");
+    assert_eq!(bench.pass(), "Install(Trust)");
+    assert_eq!(bench.done([Answer::Installed, failed("KafkaDown")]), "Wait");
+    assert_eq!(bench.send(Event::TrustDue), "Wait");
+    assert_eq!(bench.pass(), "Install(Trust)");
+    // What is wanted is there, and not shown.
+    assert_eq!(bench.done([Answer::NothingToDo]), "Reload(Trust)");
+    assert_eq!(bench.done([Answer::Reloaded, Answer::Verified]), "Wait");
+    assert!(bench.state.is_serving());
+}
+
+#[test]
+fn a_truststore_that_is_not_wanted_any_more_ends_its_turn_without_a_failure() {
+    let mut bench = Bench::serving(Issues::OnRequest);
+    assert_eq!(bench.send(Event::TrustDue), "Install(Trust)");
+    assert_eq!(bench.done([failed("DiskFull")]), "Wait");
+    assert_eq!(bench.pass(), "Install(Trust)");
+    assert_eq!(bench.done([Answer::NothingToDo]), "Wait");
+    assert_eq!((bench.last_reason(), bench.state.failures()), ("Verified", 0));
+    // Before a leaf the peers are asked again, and not in a loop.
+    assert_eq!(bench.on_day(60), "Fetch");
+    let fetched = Answer::Fetched { leaf: leaf("second", 60), content: Content::New };
+    assert_eq!(bench.done([fetched, Answer::Passed, Answer::Gate(Gate::TrustFirst)]), "Install(Trust)");
+    assert_eq!(bench.done([Answer::NothingToDo]), "Wait");
+    assert_eq!(bench.pass(), "AskPeers");
+}
+
+#[test]
+fn a_truststore_is_put_back_only_where_the_one_before_was_finished() {
+    let mut bench = Bench::serving(Issues::OnRequest);
+    assert_eq!(bench.send(Event::TrustDue), "Install(Trust)");
+    assert_eq!(bench.done([Answer::Installed, failed("KafkaDown")]), "Wait");
+    assert_eq!(bench.send(Event::TrustDue), "Wait");
+    assert_eq!(bench.pass(), "Install(Trust)");
+    // The one that is kept now was never seen to work.
+    assert_eq!(bench.done([Answer::Installed, Answer::Reloaded, not_verified(Seen::Broken)]), "Wait");
+    assert_eq!(bench.pass(), "Reload(Trust)");
+    assert_eq!(bench.done([Answer::Reloaded, Answer::Verified]), "Wait");
+    // After a restart there is only a leaf to verify, and nothing of the truststore is put back.
+    bench.state = State::new(bench.state.installed(), bench.state.good());
+    assert_eq!(bench.send(Event::Tick), "Reload(Leaf)");
+    assert_eq!(bench.done([Answer::Reloaded, not_verified(Seen::Broken)]), "Wait");
+}
+
+#[test]
+fn an_order_that_has_failed_is_not_obeyed_by_the_attempts_after_it() {
+    let same = Answer::Fetched { leaf: leaf("first", 0), content: Content::AsInstalled };
+    for last in [failed("PreflightRefused"), Answer::Passed] {
+        let mut bench = Bench::serving(Issues::ByItself);
+        assert_eq!(bench.send(Event::Asked), "Fetch");
+        assert_eq!(bench.state.order(), &Order::Obeyed);
+        match last {
+            Answer::Passed => assert_eq!(
+                bench.done([same.clone(), last, Answer::Gate(Gate::Open), failed("DiskFull")]),
+                "Wait"
+            ),
+            _ => assert_eq!(bench.done([same.clone(), last]), "Wait"),
+        };
+        assert!(matches!(bench.state.order(), Order::Ended(Ending::Failed(_))));
+    }
+    let mut bench = Bench::serving(Issues::ByItself);
+    assert_eq!(bench.send(Event::Asked), "Fetch");
+    assert_eq!(bench.done([failed("SourceDown")]), "Wait");
+    assert_eq!(bench.state.order(), &Order::Ended(Ending::Failed(reason("SourceDown"))));
+    assert_eq!(bench.pass(), "Fetch");
+    assert_eq!(bench.done([same]), "Wait");
+    assert_eq!((bench.last_reason(), bench.state.failures()), ("Verified", 0));
+    assert_eq!(bench.state.order(), &Order::Ended(Ending::Failed(reason("SourceDown"))));
+}
+
+#[test]
+fn an_order_whose_leaf_is_on_the_disk_ends_when_it_is_shown_or_seen_broken_and_not_while_kafka_is_slow() {
+    let ordered = || {
+        let mut bench = Bench::serving(Issues::OnRequest);
+        assert_eq!(bench.send(Event::Asked), "Fetch");
+        assert_eq!(bench.install(leaf("second", 0)), "Reload(Leaf)");
+        assert_eq!(bench.done([Answer::Reloaded, not_verified(Seen::NotYet)]), "Wait");
+        assert_eq!((bench.last_reason(), bench.state.order()), ("NotServed", &Order::Installed));
+        // Of no concern to the order.
+        assert_eq!(bench.send(Event::TrustDue), "Install(Trust)");
+        assert_eq!(bench.done([failed("DiskFull")]), "Wait");
+        assert_eq!(bench.state.order(), &Order::Installed);
+        assert_eq!(bench.pass(), "Install(Trust)");
+        assert_eq!(bench.done([Answer::NothingToDo]), "Reload(Leaf)");
+        bench
+    };
+    let mut bench = ordered();
+    assert_eq!(bench.done([Answer::Reloaded, Answer::Verified]), "Wait");
+    assert_eq!(bench.state.order(), &Order::Ended(Ending::Renewed));
+    let mut bench = ordered();
+    assert_eq!(bench.done([Answer::Reloaded, not_verified(Seen::Broken)]), "RollBack(Leaf)");
+    assert_eq!(bench.state.order(), &Order::Ended(Ending::Failed(reason("NotServed"))));
+    assert_eq!(bench.done([Answer::RolledBack, Answer::Reloaded, Answer::Verified]), "Wait");
+    // The attempts after it remember the leaf that was refused.
+    assert_eq!(bench.pass(), "Fetch");
+    let again = Answer::Fetched { leaf: leaf("second", 0), content: Content::New };
+    assert_eq!(bench.done([again]), "Wait");
+}
+
+#[test]
+fn a_broken_leaf_that_cannot_be_rolled_back_is_replaced_by_what_the_source_has() {
+    let broken = |source| {
+        let mut bench = Bench::serving(source);
+        assert_eq!(bench.send(Event::Asked), "Fetch");
+        bench.install(leaf("second", 0));
+        assert_eq!(bench.done([Answer::Reloaded, not_verified(Seen::Broken)]), "RollBack(Leaf)");
+        assert_eq!(bench.done([failed("LastGoodMissing")]), "Wait");
+        bench
+    };
+    let mut bench = broken(Issues::ByItself);
+    assert_eq!(bench.send(Event::Asked), "Fetch");
+    let third = |bench: &mut Bench| {
+        assert_eq!(bench.install(leaf("third", 0)), "Reload(Leaf)");
+        assert_eq!(bench.done([Answer::Reloaded, Answer::Verified]), "Wait");
+        assert_eq!(bench.last_reason(), "Renewed");
+    };
+    third(&mut bench);
+    let mut bench = broken(Issues::ByItself);
+    let mut word = bench.send(Event::SourceChanged);
+    while word != "Fetch" {
+        word = if word == "Wait" { bench.pass() } else { bench.done([failed("LastGoodMissing")]) };
+    }
+    third(&mut bench);
+    let mut bench = broken(Issues::OnRequest);
+    while bench.on_day(60) != "Fetch" {
+        bench.done([failed("LastGoodMissing")]);
+    }
+    // What does not pass leaves the broken one to be rolled back.
+    let fetched = Answer::Fetched { leaf: leaf("third", 60), content: Content::New };
+    assert_eq!(bench.done([fetched, failed("PreflightRefused")]), "RollBack(Leaf)");
+}
+
+/// An agent that starts, is told at once that the source has changed, and verifies what is installed nevertheless.
+fn started(day: u64, rollback: Rollback, answer: Answer) -> (Bench, String) {
+    let now = begin() + days(day);
+    let state = State::new(Some(leaf("first", 0)), Some(leaf("first", 0)));
+    let policy = Policy { rollback, ..policy(Issues::ByItself) };
+    let mut bench = Bench { policy, state, now, last: Action::Wait { until: now } };
+    assert_eq!(bench.send(Event::SourceChanged), "Reload(Leaf)");
+    assert_eq!(bench.send(Event::SourceChanged), "Wait");
+    let word = bench.done([Answer::Reloaded, answer]);
+    (bench, word)
+}
+
+#[test]
+fn a_source_that_changed_before_the_start_is_asked_after_the_first_verification() {
+    let same = Answer::Fetched { leaf: leaf("first", 0), content: Content::AsInstalled };
+    for rollback in [Rollback::Possible, Rollback::Impossible] {
+        let (mut bench, word) = started(1, rollback, Answer::Verified);
+        assert_eq!((word.as_str(), bench.last_reason()), ("Wait", "Verified"));
+        assert_eq!(bench.state.good(), Some(leaf("first", 0)));
+        let verified = bench.state.last().cloned();
+        assert_eq!(bench.pass(), "Fetch");
+        assert_eq!(bench.done([same.clone()]), "Wait");
+        assert_eq!(bench.state.last(), verified.as_ref());
+        assert_eq!((bench.state.word(), bench.state.failures()), ("Serving", 0));
+        // A newer one; there is little time left to be alone.
+        let (mut bench, word) = started(80, rollback, Answer::Verified);
+        assert_eq!((word.as_str(), bench.last_reason()), ("Fetch", "Verified"));
+        assert_eq!(bench.install(leaf("second", 80)), "Reload(Leaf)");
+        assert_eq!(bench.done([Answer::Reloaded, Answer::Verified]), "Wait");
+        assert_eq!(bench.last_reason(), "Renewed");
+    }
+}
+
+#[test]
+fn a_leaf_that_is_not_shown_at_the_start_is_verified_also_when_the_source_has_another() {
+    let fetched = Answer::Fetched { leaf: leaf("second", 80), content: Content::New };
+    let started = || {
+        let (bench, word) = started(80, Rollback::Possible, not_verified(Seen::NotYet));
+        // Kafka may be down because its leaf has run out.
+        assert_eq!(word, "Fetch");
+        bench
+    };
+    let mut bench = started();
+    assert_eq!(bench.install(leaf("second", 80)), "Reload(Leaf)");
+    let mut bench = started();
+    assert_eq!(bench.done([fetched.clone(), failed("PreflightRefused")]), "Reload(Leaf)");
+    assert_eq!(bench.done([Answer::Reloaded, Answer::Verified]), "Wait");
+    assert_eq!(bench.pass(), "Fetch");
+    let mut bench = started();
+    let closed = || Answer::Gate(Gate::Closed(reason("PeersDoNotTrustNewCa")));
+    assert_eq!(bench.done([fetched, Answer::Passed, closed()]), "Reload(Leaf)");
+    assert_eq!(bench.done([Answer::Reloaded, Answer::Verified]), "AskPeers");
+    assert_eq!(bench.done([closed()]), "Wait");
+    assert_eq!(bench.last_reason(), "PeersDoNotTrustNewCa");
+    assert_eq!(bench.pass(), "AskPeers");
+    let mut bench = started();
+    let same = Answer::Fetched { leaf: leaf("first", 0), content: Content::AsInstalled };
+    assert_eq!(bench.done([same]), "Reload(Leaf)");
+    assert_eq!(bench.done([Answer::Reloaded, Answer::Verified]), "Wait");
+    assert_eq!((bench.last_reason(), bench.state.failures()), ("SourceHasNotRenewed", 0));
 }

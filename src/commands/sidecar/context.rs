@@ -87,7 +87,8 @@ impl Context {
         Endpoint {
             address: listener.address(),
             tls: Tls::new(client.clone(), &name).filter(|_| listener.security_protocol.has_tls()),
-            login: self.login.clone(),
+            // A listener without SASL takes no login (ILLEGAL_SASL_STATE).
+            login: self.login.clone().filter(|_| listener.security_protocol.has_sasl()),
         }
     }
 

@@ -38,6 +38,8 @@ pub struct Hands {
     in_use: RefCell<Option<Bundle>>,
     /// The leaf before that.
     previous: Cell<Option<Fingerprint>>,
+    /// Since when turns fail, and the last reason that the log was told.
+    ailing: Cell<Option<(SystemTime, Option<&'static str>)>>,
     /// The last leaf that every channel has shown.
     good: Cell<Option<Fingerprint>>,
     /// When a leaf was installed that no channel has shown yet.
@@ -58,6 +60,7 @@ impl Hands {
             forget: Cell::default(),
             in_use: RefCell::new(in_use),
             previous: Cell::default(),
+            ailing: Cell::default(),
             good: Cell::default(),
             installed_at: Cell::default(),
             verify_took: Cell::default(),
@@ -111,6 +114,25 @@ impl Hands {
         self.verify_took.take()
     }
 
+    /// A turn has ended well.
+    pub(crate) fn is_well(&self) {
+        self.ailing.set(None);
+    }
+
+    /// A turn has failed at `now`: for how long they have.
+    pub(crate) fn ailing_for(&self, now: SystemTime) -> Duration {
+        let (since, told) = self.ailing.get().unwrap_or((now, None));
+        self.ailing.set(Some((since, told)));
+        now.duration_since(since).unwrap_or_default()
+    }
+
+    /// Whether the log was last told something else. It is told now.
+    pub(crate) fn is_news(&self, reason: &'static str) -> bool {
+        let Some((since, told)) = self.ailing.get() else { return true };
+        self.ailing.set(Some((since, Some(reason))));
+        told != Some(reason)
+    }
+
     /// Tells which leaf every channel was last seen to show.
     pub fn is_good(&self, good: Option<Fingerprint>) {
         self.good.set(good);
@@ -153,6 +175,9 @@ impl Hands {
     }
 
     fn install(&self, part: Part) -> Result<Answer, Reason> {
+        if part == Part::Trust && self.planned.borrow().is_empty() {
+            return Ok(Answer::NothingToDo);
+        }
         let wanted = match part {
             Part::Leaf => self.candidate()?,
             Part::Trust => self.planned_trust()?,

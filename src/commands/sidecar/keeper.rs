@@ -20,6 +20,7 @@ use crate::certificates::turn::Action;
 use crate::certificates::turn::Answer;
 use crate::certificates::turn::Ending;
 use crate::certificates::turn::Event;
+use crate::certificates::turn::Order;
 use crate::certificates::turn::Outcome;
 use crate::certificates::turn::Turn;
 use crate::commands::sidecar::context::Context;
@@ -178,13 +179,18 @@ impl Ordered {
 
     /// Tells how it goes; once an order has ended there is no more to tell. Nobody may listen any more.
     fn tell(&mut self, hands: &Hands, state: &State, before: Option<&Outcome>) {
-        let new = state.last().filter(|last| Some(*last) != before);
-        if let Some(Outcome { ending, .. }) = new.filter(|_| !state.is_ordered()) {
-            let how_far = match ending {
-                Ending::Renewed | Ending::Verified => OrderState::Done,
-                Ending::Failed(_) => OrderState::Failed,
-                Ending::Waits(_) => OrderState::Running,
-            };
+        let (how_far, ending) = match state.order() {
+            Order::None | Order::Given => (OrderState::Running, None),
+            Order::Obeyed | Order::Installed => {
+                let new = state.last().filter(|last| Some(*last) != before);
+                (OrderState::Running, new.map(|outcome| &outcome.ending))
+            }
+            Order::Ended(ending) => match ending {
+                Ending::Renewed | Ending::Verified => (OrderState::Done, Some(ending)),
+                Ending::Failed(_) | Ending::Waits(_) => (OrderState::Failed, Some(ending)),
+            },
+        };
+        if let Some(ending) = ending {
             let (reason, sentence) = show::words(hands, ending);
             let progress = Progress { state: how_far, reason, sentence };
             self.renewals.iter().for_each(|one| drop(one.try_send(progress.clone())));

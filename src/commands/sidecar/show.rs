@@ -27,7 +27,7 @@ pub fn renewal(hands: &Hands, policy: &Policy, state: &State, before: Option<&Ou
     let installed = installed.as_ref();
     let new = state.last().filter(|last| Some(*last) != before);
     if let Some(outcome) = new {
-        tell(hands, installed, outcome, before, state.failures());
+        tell(hands, installed, outcome);
     }
     board.certificate(name, |shown| {
         shown.installed = installed.map(|bundle| snapshot::Leaf::new(bundle.leaf(), anchor_of(bundle)));
@@ -96,34 +96,27 @@ pub fn words(hands: &Hands, ending: &Ending) -> (&'static str, String) {
     }
 }
 
-/// What a Kafka that starts or stops looks like. Each attempt takes a quarter of a minute, and a healthy start is no
-/// reason for a warning.
+/// What a Kafka that starts or stops looks like: for so long that is no reason for a warning.
 const KAFKA_STARTS: [&str; 4] =
     ["ListenerUnreachable", "ListenerDoesNotAnswer", "EngineNotReported", "PeerUnreachable"];
-const PATIENT_FAILURES: u32 = 4;
+const KAFKA_STARTS_WITHIN: Duration = Duration::from_secs(45);
 
-fn tell(
-    hands: &Hands,
-    installed: Option<&Bundle>,
-    outcome: &Outcome,
-    before: Option<&Outcome>,
-    failures: u32,
-) {
+fn tell(hands: &Hands, installed: Option<&Bundle>, outcome: &Outcome) {
     let (board, name) = (&hands.context.board, hands.name());
     let leaf = installed.map(|bundle| bundle.leaf().fingerprint().short()).unwrap_or_default();
     match &outcome.ending {
         Ending::Renewed | Ending::Verified => {
+            hands.is_well();
             let (word, sentence) = words(hands, &outcome.ending);
             let took = outcome.took.as_millis();
             let took = if took > 0 { format!(", {took} ms after the fetch began") } else { String::new() };
             board.happened(word, &format!("certificate {name}: {sentence} ({leaf}){took}"));
         }
         Ending::Failed(reason) | Ending::Waits(reason) => {
+            let ailing = hands.ailing_for(outcome.at);
+            let is_early = ailing < KAFKA_STARTS_WITHIN && KAFKA_STARTS.contains(&reason.word);
             // A failure that goes on is said once; the status has the number of attempts.
-            let is_known = before.is_some_and(|before| before.ending.reason() == reason.word);
-            let is_early = failures < PATIENT_FAILURES && KAFKA_STARTS.contains(&reason.word);
-            let is_left_out = is_early || is_known && failures != PATIENT_FAILURES;
-            if !is_left_out {
+            if !is_early && hands.is_news(reason.word) {
                 board.went_wrong(reason.word, &format!("certificate {name}: {}", reason.sentence));
             }
         }

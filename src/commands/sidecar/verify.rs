@@ -76,11 +76,11 @@ impl Hands {
                 reload_io::reload_itself(&endpoint, node_id, &key, deadline).await
             }
             Route::ActiveController => {
-                let has_tls = listener.security_protocol.has_tls();
+                let protocol = listener.security_protocol;
                 let endpoint = |(host, port): &(String, u16)| Endpoint {
                     address: host_port(host, *port),
-                    tls: Tls::new(client.clone(), host).filter(|_| has_tls),
-                    login: context.login.clone(),
+                    tls: Tls::new(client.clone(), host).filter(|_| protocol.has_tls()),
+                    login: context.login.clone().filter(|_| protocol.has_sasl()),
                 };
                 let controllers: Vec<Endpoint> = context.controllers.iter().map(endpoint).collect();
                 reload_io::reload_controller(&controllers, node_id, &key, context.release, deadline).await

@@ -218,7 +218,8 @@ impl<'a> Node<'a> {
         }
         if until < self.clock_changes_at {
             self.now = until;
-            return Event::Tick;
+            let trust_is_due = self.is_bad() && self.dice.once_in_a_while(5);
+            return if trust_is_due { Event::TrustDue } else { Event::Tick };
         }
         self.now = self.now.max(self.clock_changes_at);
         self.jump();
@@ -282,6 +283,7 @@ impl<'a> Node<'a> {
                 self.install();
                 Some(Answer::Installed)
             }
+            Work::Install(Part::Trust) if self.dice.once_in_a_while(300) => Some(Answer::NothingToDo),
             Work::Install(Part::Trust) => Some(Answer::Installed),
             Work::Reload(_) if fails => failed("KafkaDown"),
             Work::Reload(_) => Some(Answer::Reloaded),
