@@ -11,6 +11,7 @@ NEWS_NAMES=
 # Nodes and sidecars, and what the clients need. No leaf is older than FIRST_ISSUED_AT.
 bring_up_all() {
     make_load
+    # shellcheck disable=SC2034  # read by demo.sh
     FIRST_ISSUED_AT="$(date +%s)"
     init_pods
     write_load_properties
