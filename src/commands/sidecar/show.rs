@@ -40,8 +40,7 @@ pub fn renewal(hands: &Hands, policy: &Policy, state: &State, before: Option<&Ou
         }
         shown.attempts = state.failures();
     });
-    let ends_at = state.installed().map_or(SystemTime::UNIX_EPOCH, |leaf| leaf.validity.not_after);
-    let conditions = state.last().and_then(|last| condition(name, last, state, ends_at));
+    let conditions = state.last().and_then(|last| condition(name, last, state));
     board.conditions(&format!("certificate {name}"), conditions.into_iter().collect());
 }
 
@@ -123,7 +122,7 @@ fn tell(hands: &Hands, installed: Option<&Bundle>, outcome: &Outcome) {
     }
 }
 
-fn condition(name: &str, last: &Outcome, state: &State, ends_at: SystemTime) -> Option<Condition> {
+fn condition(name: &str, last: &Outcome, state: &State) -> Option<Condition> {
     let reason: &Reason = match &last.ending {
         Ending::Renewed | Ending::Verified => return None,
         Ending::Failed(reason) | Ending::Waits(reason) => reason,
@@ -136,7 +135,8 @@ fn condition(name: &str, last: &Outcome, state: &State, ends_at: SystemTime) -> 
         reason: Word::of(reason.word),
         sentence: Text::new(format!("certificate {name}: {}{attempts}", reason.sentence)),
         since: last.at,
-        matters_at: ends_at,
+        // With nothing installed it matters already.
+        matters_at: state.installed().map_or(last.at, |leaf| leaf.validity.not_after),
         remedy: None,
     })
 }
