@@ -184,7 +184,7 @@ main() {
     part "benchmark" "$E2E_DIR/bench.sh" --floor
     part "benchmark of renewals" "$E2E_DIR/renew-bench.sh" --floor
     part "bans, licences, sources" deny
-    part "the demo on a bare Debian" "$E2E_DIR/bare-machine.sh"
+    part "the demo on a bare Debian" "$E2E_DIR/bare-machine.sh" --brief
 
     sed -n '/median ms/,/^goal/p' "$LOGS/benchmark.log"
     sed -n '/^FROM THE NEW FILE/,$p' "$LOGS/benchmark-of-renewals.log"
