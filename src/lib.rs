@@ -50,6 +50,7 @@
 //! | [`storage`] | directories as found, against what they have to be: steps, or refusals |
 //! | [`certificates`] | where certificates come from, what is checked, when and how one is renewed, and a change of CA |
 //! | [`reload`] | a node's TLS channels, how each is made to take new files, and the handshakes that show that it did |
+//! | [`quorum`] | what is seen of the controllers, what it means, and whether this node may stop now |
 //! | [`health`] | what the agent knows at one moment, and how it is told: status, metrics, orders |
 //! | [`commands`] | one file for each subcommand: drives, decides nothing |
 //!
@@ -91,5 +92,6 @@ pub mod cluster;
 pub mod storage;
 pub mod certificates;
 pub mod reload;
+pub mod quorum;
 pub mod health;
 pub mod commands;
