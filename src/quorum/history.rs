@@ -265,3 +265,63 @@ impl History {
         self.rival
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quorum::sighting::Asked;
+    use crate::quorum::testing::asked;
+    use crate::quorum::testing::at;
+    use crate::quorum::testing::info;
+    use crate::quorum::testing::node;
+    use crate::quorum::testing::own;
+
+    fn leads(id: i32, epoch: i32) -> Asked {
+        let mut asked = asked("f").remove(0);
+        asked.node_id = Some(node(id));
+        asked.answer = Answer::Leads(info(id, epoch, 100, &[(1, 0), (2, 0), (3, 0)]));
+        asked
+    }
+
+    #[test]
+    fn of_several_leaders_the_highest_epoch_is_believed_and_two_of_one_epoch_are_told() {
+        for (answers, want_leader, want_rival) in [
+            (vec![leads(1, 7)], 1, None),
+            (vec![leads(1, 7), leads(2, 8)], 2, None),
+            (vec![leads(2, 8), leads(1, 7)], 2, None),
+            (vec![leads(1, 7), leads(1, 7)], 1, None),
+            (vec![leads(3, 7), leads(1, 7)], 1, Some((node(3), 7))),
+            (vec![leads(1, 7), leads(3, 7)], 1, Some((node(3), 7))),
+        ] {
+            let mut history = History::default();
+            history.take(&Sighting { at: at(0), controllers: vec![leads(1, 7)] }, &own(3));
+            history.take(&Sighting { at: at(1), controllers: answers.clone() }, &own(3));
+            assert_eq!(
+                history.reading().map(|reading| reading.leader),
+                Some(node(want_leader)),
+                "{answers:?}"
+            );
+            assert_eq!(history.rival(), want_rival, "{answers:?}");
+        }
+    }
+
+    #[test]
+    fn refusals_are_dated_bounded_and_kept_while_nobody_else_is_asked() {
+        let mut history = History::default();
+        let mut take = |seconds, seen: &str| {
+            history.take(&Sighting { at: at(seconds), controllers: asked(seen) }, &own(3));
+            let found = history.refusals().iter();
+            found.map(|one| (one.name.clone(), history.timeline().date(one.since))).collect::<Vec<_>>()
+        };
+        assert_eq!(take(0, "frf"), [("2".to_owned(), at(0))]);
+        assert_eq!(take(1, "nnn"), [("2".to_owned(), at(0))]);
+        assert_eq!(take(2, "frr"), [("2".to_owned(), at(0)), ("3".to_owned(), at(2))]);
+        assert_eq!(take(3, "ffn"), [("3".to_owned(), at(2))]);
+        assert_eq!(take(4, &"r".repeat(40)).len(), MOST_REFUSALS);
+        assert_eq!(take(5, "fff"), []);
+        let mut long = asked("r");
+        long[0].answer = Answer::Refuses("é".repeat(1_000));
+        history.take(&Sighting { at: at(6), controllers: long }, &own(3));
+        assert_eq!(history.refusals()[0].sentence.len(), MOST_BYTES);
+    }
+}

@@ -11,5 +11,9 @@ pub mod watermark;
 pub mod history;
 pub mod verdict;
 pub mod member;
+pub mod broker;
+pub mod isr;
+pub mod stop;
+pub mod judge;
 #[cfg(test)]
 pub(crate) mod testing;
