@@ -44,6 +44,7 @@ pub struct History {
     lost: Option<(Mark, Lost)>,
     refusals: Vec<Refusal>,
     rival: Option<(NodeId, i32)>,
+    differs_since: Option<Mark>,
 }
 
 /// Signs that committed records are gone.
@@ -103,6 +104,8 @@ impl History {
                 self.lost = Some((now, Lost::HighWatermarkWentBack(back)));
             }
             let all_follow = reading.voters.iter().all(|voter| has_all(voter.standing));
+            self.differs_since =
+                if voters_differ(&reading, own) { self.differs_since.or(Some(now)) } else { None };
             self.lagging_since = if all_follow { None } else { self.lagging_since.or(Some(now)) };
             self.reading = Some(reading);
             self.read_at = Some(sighting.at);
@@ -264,6 +267,17 @@ impl History {
     pub fn rival(&self) -> Option<(NodeId, i32)> {
         self.rival
     }
+
+    /// Since when the leader counts other voters than the settings have controllers, this node left aside.
+    pub fn differs_since(&self) -> Option<Mark> {
+        self.differs_since
+    }
+}
+
+fn voters_differ(reading: &Reading, own: &Own) -> bool {
+    let is_other = |node_id: &&NodeId| **node_id != own.node_id;
+    let voters: BTreeSet<_> = reading.voters.iter().map(|voter| &voter.node_id).filter(is_other).collect();
+    !own.controllers.is_empty() && voters != own.controllers.iter().filter(is_other).collect()
 }
 
 #[cfg(test)]

@@ -1,15 +1,22 @@
 //! All verdicts of one node: looks go in, views come out.
 
+use std::time::SystemTime;
+
 use crate::quorum::broker::BrokerVerdict;
 use crate::quorum::history::History;
+use crate::quorum::isr::Isr;
 use crate::quorum::member::MemberVerdict;
 use crate::quorum::own::Own;
 use crate::quorum::sighting::BrokerSighting;
 use crate::quorum::sighting::Sighting;
+use crate::quorum::stop::Facts;
+use crate::quorum::stop::PeerStop;
+use crate::quorum::stop::stop;
 use crate::quorum::verdict::Verdict;
 use crate::quorum::view::Broker;
 use crate::quorum::view::Member;
 use crate::quorum::view::Quorum;
+use crate::quorum::view::Stop;
 
 /// What one agent concludes, look by look.
 #[derive(Debug, Clone)]
@@ -22,6 +29,9 @@ pub struct Judge {
     quorum: Option<Quorum>,
     member: Option<Member>,
     broker: Option<Broker>,
+    isr: Option<Isr>,
+    below_since: Option<SystemTime>,
+    sole_since: Option<SystemTime>,
 }
 
 impl Judge {
@@ -36,6 +46,9 @@ impl Judge {
             quorum: None,
             member: None,
             broker: None,
+            isr: None,
+            below_since: None,
+            sole_since: None,
         }
     }
 
@@ -54,6 +67,36 @@ impl Judge {
     /// Takes in a look at the brokers.
     pub fn take_broker(&mut self, sighting: &BrokerSighting) {
         self.broker = Some(self.broker_verdict.judge(sighting, &self.history, &self.own));
+    }
+
+    /// Takes in the partitions of this node, once all their pages are there.
+    pub fn take_isr(&mut self, isr: Isr) {
+        let since = |before: Option<SystemTime>, count| (count > 0).then(|| before.unwrap_or(isr.at()));
+        self.below_since = since(self.below_since, isr.below().count());
+        self.sole_since = since(self.sole_since, isr.sole().count());
+        self.isr = Some(isr);
+    }
+
+    /// Whether this node may stop at `now`, by what was looked at and what the peers say; since when its stop is announced,
+    /// and since when its wait is over.
+    pub fn stop(
+        &self,
+        peers: &[PeerStop],
+        announced_at: Option<SystemTime>,
+        released_at: Option<SystemTime>,
+        now: SystemTime,
+    ) -> Stop {
+        let facts = Facts {
+            own: &self.own,
+            quorum: self.quorum(),
+            broker: self.broker(),
+            isr: self.isr(),
+            peers,
+            looked_at: self.history.timeline().at(),
+            announced_at,
+            released_at,
+        };
+        stop(&facts, now)
     }
 
     /// What is known of this node.
@@ -79,6 +122,21 @@ impl Judge {
     /// This node as a broker; `None` before the first look at the brokers.
     pub fn broker(&self) -> Option<&Broker> {
         self.broker.as_ref()
+    }
+
+    /// Its partitions; `None` before the first look at them.
+    pub fn isr(&self) -> Option<&Isr> {
+        self.isr.as_ref()
+    }
+
+    /// Since when some of them are under their `min.insync.replicas`.
+    pub fn below_since(&self) -> Option<SystemTime> {
+        self.below_since
+    }
+
+    /// Since when some of them have no other replica in sync.
+    pub fn sole_since(&self) -> Option<SystemTime> {
+        self.sole_since
     }
 }
 

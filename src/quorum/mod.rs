@@ -15,5 +15,6 @@ pub mod broker;
 pub mod isr;
 pub mod stop;
 pub mod judge;
+pub mod conditions;
 #[cfg(test)]
 pub(crate) mod testing;
