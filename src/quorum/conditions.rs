@@ -52,6 +52,9 @@ const FORMING: Duration = Duration::from_secs(5 * 60);
 /// Between a change of the settings and that of the voters there is the time of a roll.
 const VOTERS_CHANGE: Duration = Duration::from_secs(10 * 60);
 
+/// Agents look at different moments, and around an election each sees its own part of it.
+const LOOKS_APART: Duration = Duration::from_secs(30);
+
 /// All conditions, in a fixed order: the quorum, this node's part in it, its broker, its partitions, then what was seen
 /// by the way.
 pub fn conditions(judge: &Judge) -> Vec<Condition> {
@@ -64,6 +67,7 @@ pub fn conditions(judge: &Judge) -> Vec<Condition> {
     all.extend(lost(history));
     all.extend(rival(history));
     all.extend(voters_differ(history, judge));
+    all.extend(disagreement(judge));
     all.extend(refusals(history));
     all
 }
@@ -130,11 +134,11 @@ fn of_broker(broker: &Broker) -> Option<Condition> {
 fn of_partitions(judge: &Judge) -> Vec<Condition> {
     let Some(isr) = judge.isr() else { return Vec::new() };
     let below = judge.below_since().map(|since| {
-        let sentence = format!("{} with a replica here are under their min.insync.replicas", isr.below());
+        let sentence = format!("{}: fewer replicas in sync than min.insync.replicas", isr.below());
         condition("PartitionsUnderMinIsr", sentence, since, Duration::ZERO, STATUS)
     });
     let sole = judge.sole_since().map(|since| {
-        let sentence = format!("{} have no other replica in sync than that of this broker", isr.sole());
+        let sentence = format!("{}: no other replica is in sync than that of this broker", isr.sole());
         condition("SoleInSyncReplica", sentence, since, RESTART, STATUS)
     });
     below.into_iter().chain(sole).collect()
@@ -176,6 +180,13 @@ fn voters_differ(history: &History, judge: &Judge) -> Option<Condition> {
     );
     let is_old = history.timeline().age(since) >= VOTERS_CHANGE;
     is_old.then(|| condition("VotersDiffer", sentence, history.timeline().date(since), DAY, STATUS))
+}
+
+fn disagreement(judge: &Judge) -> Option<Condition> {
+    let (since, sentence) = judge.disagreement()?;
+    let is_old = judge.history().timeline().age(since) >= LOOKS_APART;
+    let since = judge.history().timeline().date(since);
+    is_old.then(|| condition("NodesDisagree", sentence.to_owned(), since, Duration::ZERO, STATUS))
 }
 
 fn refusals(history: &History) -> impl Iterator<Item = Condition> {
@@ -294,6 +305,22 @@ mod tests {
     }
 
     #[test]
+    fn nodes_that_go_on_seeing_different_quorums_are_told() {
+        let (mut here, mut there) = (Judge::new(own(1)), Judge::new(own(2)));
+        for second in 0..=30 {
+            let high = 2 * i64::try_from(second).unwrap() + 100;
+            here.take(&Sighting { at: at(second), controllers: leads(info(1, 7, high, WELL)) });
+            there.take(&Sighting { at: at(second), controllers: leads(info(1, 6, high, WELL)) });
+            here.take_peers(&[(node(2), there.quorum().unwrap().clone())]);
+            assert_eq!(conditions(&here).len(), usize::from(second == 30), "{second}");
+        }
+        let told = conditions(&here);
+        assert_eq!((told[0].reason, told[0].since), ("NodesDisagree", at(0)));
+        here.take_peers(&[]);
+        assert_eq!(conditions(&here), []);
+    }
+
+    #[test]
     fn a_broker_and_its_partitions_are_told_with_their_dates() {
         let mut judge = Judge::new(own(101));
         let mut isr = |second, in_sync: &[i32]| {
@@ -321,7 +348,7 @@ mod tests {
         assert_eq!(reasons, want);
         assert_eq!(
             told[1].sentence,
-            "1 partition (orders-7) with a replica here are under their min.insync.replicas"
+            "1 partition (orders-7): fewer replicas in sync than min.insync.replicas"
         );
         assert_eq!(isr(3, &[101]).iter().map(|one| one.since).collect::<Vec<_>>(), [at(1), at(2), at(2)]);
         assert_eq!(isr(4, &[102]).len(), 2);

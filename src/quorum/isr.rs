@@ -124,13 +124,14 @@ impl Isr {
     pub fn blockers(&self) -> Vec<Blocker> {
         let b = self.broker;
         let blocker = |few: &Few, reason: &'static str, what: &str| {
-            few.any().then(|| Blocker { reason, sentence: format!("{few} {what}") })
+            few.any().then(|| Blocker { reason, sentence: format!("{few}: {what}") })
         };
         let sole = format!(
-            "have no other replica in sync than that of broker {b}: without it nobody can read or write"
+            "no other replica is in sync than that of broker {b}, without which nobody can read or write"
         );
-        let under = format!("are under their min.insync.replicas already, and broker {b} is in sync");
-        let would_fall = format!("would fall below their min.insync.replicas without broker {b}");
+        let under =
+            format!("fewer replicas in sync than min.insync.replicas already, that of broker {b} among them");
+        let would_fall = format!("without broker {b} fewer replicas in sync than min.insync.replicas");
         [
             blocker(&self.sole, "SoleInSyncReplica", &sole),
             blocker(&self.under, "UnderMinIsr", &under),
@@ -145,14 +146,13 @@ impl Isr {
     pub fn notes(&self) -> Vec<Note> {
         let b = self.broker;
         let note = |few: &Few, reason: &'static str, what: &str| {
-            few.any().then(|| Note { reason, sentence: format!("{few} {what}") })
+            few.any().then(|| Note { reason, sentence: format!("{few}: {what}") })
         };
-        let single = format!("have one replica, on broker {b}: they are away while it is, whenever that is");
+        let single = format!("one replica, on broker {b}: away while it is, whenever that is");
         let tight = format!(
-            "have no more replicas than their min.insync.replicas: writes with acks=all wait while broker {b} is away"
+            "as many replicas as min.insync.replicas: writes with acks=all wait while broker {b} is away"
         );
-        let out_of_sync =
-            format!("have a replica on broker {b} that is not in sync; its stop takes nothing from them");
+        let out_of_sync = format!("the replica on broker {b} is not in sync: its stop takes nothing away");
         [
             note(&self.single, "SingleReplica", &single),
             note(&self.tight, "NoReplicaToSpare", &tight),
@@ -274,7 +274,7 @@ mod tests {
         }
         assert_eq!(
             isr.blockers()[0].sentence,
-            "5 partitions (orders-0, orders-1, orders-2, …) would fall below their min.insync.replicas without broker 1"
+            "5 partitions (orders-0, orders-1, orders-2, …): without broker 1 fewer replicas in sync than min.insync.replicas"
         );
         assert_eq!((isr.partitions(), isr.below().count(), isr.sole().count()), (5, 0, 0));
     }

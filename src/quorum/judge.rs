@@ -2,7 +2,9 @@
 
 use std::time::SystemTime;
 
+use crate::kafka::node_id::NodeId;
 use crate::quorum::broker::BrokerVerdict;
+use crate::quorum::disagreement::disagreement;
 use crate::quorum::history::History;
 use crate::quorum::isr::Isr;
 use crate::quorum::member::MemberVerdict;
@@ -12,6 +14,7 @@ use crate::quorum::sighting::Sighting;
 use crate::quorum::stop::Facts;
 use crate::quorum::stop::PeerStop;
 use crate::quorum::stop::stop;
+use crate::quorum::timeline::Mark;
 use crate::quorum::verdict::Verdict;
 use crate::quorum::view::Broker;
 use crate::quorum::view::Member;
@@ -32,6 +35,7 @@ pub struct Judge {
     isr: Option<Isr>,
     below_since: Option<SystemTime>,
     sole_since: Option<SystemTime>,
+    disagreement: Option<(Mark, String)>,
 }
 
 impl Judge {
@@ -49,6 +53,7 @@ impl Judge {
             isr: None,
             below_since: None,
             sole_since: None,
+            disagreement: None,
         }
     }
 
@@ -75,6 +80,14 @@ impl Judge {
         self.below_since = since(self.below_since, isr.below().count());
         self.sole_since = since(self.sole_since, isr.sole().count());
         self.isr = Some(isr);
+    }
+
+    /// Takes in how the agents of other nodes see the quorum.
+    pub fn take_peers(&mut self, peers: &[(NodeId, Quorum)]) {
+        let own = self.quorum.as_ref().map(|quorum| (self.own.node_id, quorum));
+        let all = own.into_iter().chain(peers.iter().map(|(node_id, quorum)| (*node_id, quorum)));
+        let since = self.disagreement.as_ref().map_or(self.history.timeline().now(), |(since, _)| *since);
+        self.disagreement = disagreement(all).map(|sentence| (since, sentence));
     }
 
     /// Whether this node may stop at `now`, by what was looked at and what the peers say; since when its stop is announced,
@@ -132,6 +145,11 @@ impl Judge {
     /// Since when some of them are under their `min.insync.replicas`.
     pub fn below_since(&self) -> Option<SystemTime> {
         self.below_since
+    }
+
+    /// How nodes see the quorum differently, and since when.
+    pub fn disagreement(&self) -> Option<(Mark, &str)> {
+        self.disagreement.as_ref().map(|(since, sentence)| (*since, sentence.as_str()))
     }
 
     /// Since when some of them have no other replica in sync.
