@@ -68,7 +68,7 @@ pub fn conditions(judge: &Judge) -> Vec<Condition> {
     all.extend(rival(history));
     all.extend(voters_differ(history, judge));
     all.extend(disagreement(judge));
-    all.extend(refusals(history));
+    all.extend(refusals(judge));
     all
 }
 
@@ -189,10 +189,14 @@ fn disagreement(judge: &Judge) -> Option<Condition> {
     is_old.then(|| condition("NodesDisagree", sentence.to_owned(), since, Duration::ZERO, STATUS))
 }
 
-fn refusals(history: &History) -> impl Iterator<Item = Condition> {
+fn refusals(judge: &Judge) -> impl Iterator<Item = Condition> {
+    let history = judge.history();
     // Where a leader answers nothing is lost but the sight of one.
     let after = if history.reading().is_some() { DAY } else { Duration::ZERO };
-    history.refusals().iter().map(move |refusal| {
+    // A Kafka that starts or stops breaks handshakes off.
+    let patience = judge.own().election_grace();
+    let lasting = history.refusals().iter().filter(move |one| history.timeline().age(one.since) >= patience);
+    lasting.map(move |refusal| {
         let sentence = format!("controller {} refuses this agent: {}", refusal.name, refusal.sentence);
         condition("ControllerRefuses", sentence, history.timeline().date(refusal.since), after, DOCTOR)
     })
@@ -290,7 +294,8 @@ mod tests {
             all.push(asked("fr").remove(1));
             all
         };
-        assert_eq!(told(own(1), 3, refused), [("ControllerRefuses", 24 * 60 * 60)]);
+        assert_eq!(told(own(1), 10, refused), []);
+        assert_eq!(told(own(1), 11, refused), [("ControllerRefuses", 24 * 60 * 60)]);
         let of_two = Own { controllers: [1, 2].map(node).into(), ..own(1) };
         let well = |high| leads(info(1, 7, high, WELL));
         assert_eq!(told(of_two.clone(), 600, well), []);

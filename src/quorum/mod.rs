@@ -19,3 +19,5 @@ pub mod judge;
 pub mod conditions;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod scenarios;
