@@ -218,8 +218,6 @@ mod tests {
     use super::*;
     use crate::cluster::settings::QuorumKind;
     use crate::kafka::describe_quorum::QuorumInfo;
-    use crate::quorum::isr::Isr;
-    use crate::quorum::isr::PartitionReplicas;
     use crate::quorum::own::Own;
     use crate::quorum::sighting::Answer;
     use crate::quorum::sighting::Asked;
@@ -230,8 +228,10 @@ mod tests {
     use crate::quorum::testing::asked;
     use crate::quorum::testing::at;
     use crate::quorum::testing::info;
+    use crate::quorum::testing::isr;
     use crate::quorum::testing::node;
     use crate::quorum::testing::own;
+    use crate::quorum::testing::partition;
 
     const WELL: &[(i32, i64)] = &[(1, 0), (2, 200), (3, 200)];
 
@@ -328,26 +328,18 @@ mod tests {
     #[test]
     fn a_broker_and_its_partitions_are_told_with_their_dates() {
         let mut judge = Judge::new(own(101));
-        let mut isr = |second, in_sync: &[i32]| {
+        let mut told_at = |second, in_sync: &[i32]| {
             judge.take(&Sighting { at: at(second), controllers: leads(info(1, 7, 100, WELL)) });
             judge.take_broker(&BrokerSighting {
                 at: at(second),
                 own: Some(OwnBroker::Answers { applied: Some(99) }),
                 listed_by: [102, 103].map(|id| (node(id), Listed::Fenced)).into(),
             });
-            let mut isr = Isr::new(node(101), at(second));
-            isr.take(&PartitionReplicas {
-                topic: "orders",
-                index: 7,
-                replicas: &[101, 102, 103].map(node),
-                isr: &in_sync.iter().map(|id| node(*id)).collect::<Vec<_>>(),
-                min_insync: 2,
-            });
-            judge.take_isr(isr);
+            judge.take_isr(isr(second, partition(7, &[101, 102, 103], in_sync)));
             conditions(&judge)
         };
-        assert_eq!(isr(1, &[101, 102]).len(), 1);
-        let told = isr(2, &[101]);
+        assert_eq!(told_at(1, &[101, 102]).len(), 1);
+        let told = told_at(2, &[101]);
         let reasons: Vec<_> = told.iter().map(|one| (one.reason, one.since)).collect();
         let want = [("BrokerFenced", at(1)), ("PartitionsUnderMinIsr", at(2)), ("SoleInSyncReplica", at(2))];
         assert_eq!(reasons, want);
@@ -355,7 +347,7 @@ mod tests {
             told[1].sentence,
             "1 partition (orders-7): fewer replicas in sync than min.insync.replicas"
         );
-        assert_eq!(isr(3, &[101]).iter().map(|one| one.since).collect::<Vec<_>>(), [at(1), at(2), at(2)]);
-        assert_eq!(isr(4, &[102]).len(), 2);
+        assert_eq!(told_at(3, &[101]).iter().map(|one| one.since).collect::<Vec<_>>(), [at(1), at(2), at(2)]);
+        assert_eq!(told_at(4, &[102]).len(), 2);
     }
 }

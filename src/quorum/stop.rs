@@ -143,7 +143,9 @@ impl Look<'_> {
 
     fn quorum(&self) -> Option<Blocker> {
         let votes = self.voter().is_some_and(|voter| voter.standing != VoterStanding::Silent);
-        let blocker = |reason, sentence: &str| Some(Blocker { reason, sentence: sentence.to_owned() });
+        let blocker = |reason: &str, sentence: &str| {
+            Some(Blocker { reason: reason.to_owned(), sentence: sentence.to_owned() })
+        };
         match self.leading() {
             Leading::Unknown if self.facts.looked_at.is_none() => {
                 blocker("QuorumUnseen", "nobody has looked at the quorum yet")
@@ -175,7 +177,7 @@ impl Look<'_> {
             quorum.voters.len(),
             missing.join(", ")
         );
-        Some(Blocker { reason: "QuorumNeedsIt", sentence })
+        Some(Blocker { reason: "QuorumNeedsIt".to_owned(), sentence })
     }
 
     fn others(&self, quorum: &Quorum) -> Vec<Voter> {
@@ -210,7 +212,7 @@ impl Look<'_> {
         let has_none = isr.is_some_and(|isr| isr.partitions() == 0);
         match (self.leading(), isr) {
             (Leading::Broken, _) if !has_none => vec![Blocker {
-                reason: "LeadersCannotMove",
+                reason: "LeadersCannotMove".to_owned(),
                 sentence: format!(
                     "the quorum cannot move the partitions of broker {} to others, and it could not come back by itself",
                     self.facts.own.node_id
@@ -218,7 +220,7 @@ impl Look<'_> {
             }],
             (_, Some(isr)) => isr.blockers(),
             (_, None) => vec![Blocker {
-                reason: "IsrUnseen",
+                reason: "IsrUnseen".to_owned(),
                 sentence: format!(
                     "no broker has told which replicas are in sync in the last {}",
                     seconds(FRESH)
@@ -238,7 +240,7 @@ impl Look<'_> {
         }
         let mut peers: Vec<_> = self.facts.peers.iter().filter(|peer| self.matters(peer)).collect();
         peers.sort_by_key(|peer| peer.node_id);
-        let blocker = |reason, sentence| Some(Blocker { reason, sentence });
+        let blocker = |reason: &str, sentence| Some(Blocker { reason: reason.to_owned(), sentence });
         if let Some(peer) = peers.iter().find(|peer| peer.released_at.is_some()) {
             let sentence = format!("node {} is stopping; this one waits until it is back", peer.node_id);
             return blocker("PeerStopping", sentence);
@@ -277,11 +279,11 @@ impl Look<'_> {
                     "the quorum has {} and none to spare: without node {own} it stands still, whenever that is",
                     if others == 0 { "1 voter" } else { "2 voters" }
                 );
-                notes.push(Note { reason: "QuorumHasNoneToSpare", sentence });
+                notes.push(Note { reason: "QuorumHasNoneToSpare".to_owned(), sentence });
             } else if voter.standing == VoterStanding::Leader {
                 let sentence =
                     format!("node {own} leads; where the order is free, followers stop before the leader");
-                notes.push(Note { reason: "LeaderLast", sentence });
+                notes.push(Note { reason: "LeaderLast".to_owned(), sentence });
             }
         }
         if self.serves() {
@@ -305,12 +307,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::quorum::isr::PartitionReplicas;
     use crate::quorum::testing::at;
     use crate::quorum::testing::directory;
     use crate::quorum::testing::info;
+    use crate::quorum::testing::isr;
     use crate::quorum::testing::node;
     use crate::quorum::testing::own;
+    use crate::quorum::testing::partition;
     use crate::quorum::voters::Reading;
     use crate::quorum::voters::spare;
 
@@ -350,17 +353,9 @@ mod tests {
         Broker { standing, sentence: String::new(), since: at(0), metadata_lag: None }
     }
 
-    /// The partitions of a broker: with these replicas in sync, of 101, 102 and 103, at least two wanted.
-    fn isr(broker: i32, in_sync: &[i32]) -> Isr {
-        let mut isr = Isr::new(node(broker), at(NOW - 2));
-        isr.take(&PartitionReplicas {
-            topic: "orders",
-            index: 0,
-            replicas: &[101, 102, 103].map(node),
-            isr: &in_sync.iter().map(|id| node(*id)).collect::<Vec<_>>(),
-            min_insync: 2,
-        });
-        isr
+    /// The partition of broker 101, with these replicas in sync.
+    fn in_sync(in_sync: &[i32]) -> Isr {
+        isr(NOW - 2, partition(0, &[101, 102, 103], in_sync))
     }
 
     fn facts(own: &Own) -> Facts<'_> {
@@ -376,10 +371,10 @@ mod tests {
         }
     }
 
-    fn reasons(facts: &Facts<'_>) -> (Vec<&'static str>, Vec<&'static str>) {
+    fn reasons(facts: &Facts<'_>) -> (Vec<String>, Vec<String>) {
         let stop = stop(facts, at(NOW));
-        let blockers = stop.blockers.iter().map(|blocker| blocker.reason).collect();
-        (blockers, stop.notes.iter().map(|note| note.reason).collect())
+        let blockers = stop.blockers.into_iter().map(|blocker| blocker.reason).collect();
+        (blockers, stop.notes.into_iter().map(|note| note.reason).collect())
     }
 
     #[test]
@@ -416,29 +411,26 @@ mod tests {
         ] {
             let (own, quorum) = (own(id), quorum(state, ago, standings));
             let found = reasons(&Facts { quorum: Some(&quorum), ..facts(&own) });
-            assert_eq!(found, (Vec::from_iter(want), Vec::from_iter(note)), "{state:?} {standings} {id}");
+            assert_eq!(
+                found,
+                (Vec::from_iter(want.map(str::to_owned)), Vec::from_iter(note.map(str::to_owned))),
+                "{state:?} {standings} {id}"
+            );
         }
         let replaced = Own { directory_id: Some(directory(9)), ..own(2) };
         let quorum = quorum(Degraded, 99, "lcs");
-        assert_eq!(reasons(&Facts { quorum: Some(&quorum), ..facts(&replaced) }).0, Vec::<&str>::new());
+        assert_eq!(reasons(&Facts { quorum: Some(&quorum), ..facts(&replaced) }).0, Vec::<String>::new());
     }
 
     #[test]
     fn a_broker_stops_where_its_partitions_can_do_without_it() {
         use BrokerStanding::*;
         let healthy = quorum(QuorumState::Healthy, 99, "lcc");
-        let (all, some) = (isr(101, &[101, 102, 103]), isr(101, &[101, 102]));
-        let mut nothing = Isr::new(node(101), at(NOW));
+        let (all, some) = (in_sync(&[101, 102, 103]), in_sync(&[101, 102]));
+        let nothing = isr(NOW, partition(0, &[102], &[]));
         let states = |state| quorum(state, 99, "css");
         let (lost, forming, unknown) =
             (states(QuorumState::MajorityLost), states(QuorumState::Forming), states(QuorumState::Unknown));
-        nothing.take(&PartitionReplicas {
-            topic: "x",
-            index: 0,
-            replicas: &[node(102)],
-            isr: &[],
-            min_insync: 1,
-        });
         for (quorum, standing, isr, want) in [
             (&healthy, Unfenced, Some(&all), vec![]),
             (&healthy, Unfenced, Some(&some), vec!["WouldFallUnderMinIsr"]),
@@ -467,21 +459,22 @@ mod tests {
     #[test]
     fn what_was_not_seen_or_is_old_is_no_permission() {
         let (own, healthy) = (own(101), quorum(QuorumState::Healthy, 99, "lcc"));
-        let all = isr(101, &[101, 102, 103]);
+        let all = in_sync(&[101, 102, 103]);
         let nothing = Facts { looked_at: None, ..facts(&own) };
         assert_eq!(reasons(&nothing).0, ["QuorumUnseen", "IsrUnseen"]);
         assert_eq!(stop(&nothing, at(NOW)).seen_at, None);
         let seen = Facts { quorum: Some(&healthy), isr: Some(&all), ..facts(&own) };
         assert_eq!(stop(&seen, at(NOW)).seen_at, Some(at(NOW - 2)));
         assert_eq!(stop(&seen, at(NOW + 28)).blockers, []);
-        let old: Vec<_> = stop(&seen, at(NOW + 31)).blockers.iter().map(|blocker| blocker.reason).collect();
+        let old: Vec<_> =
+            stop(&seen, at(NOW + 31)).blockers.into_iter().map(|blocker| blocker.reason).collect();
         assert_eq!(old, ["QuorumUnknown", "IsrUnseen"]);
         // The clock was set back.
         assert_eq!(stop(&seen, at(0)).blockers, []);
     }
 
     /// Peers as (id, announced, released, seconds since it was asked), and this node announced so many seconds ago.
-    fn turn(id: i32, announced_ago: Option<u64>, peers: &[(i32, bool, bool, u64)]) -> Option<&'static str> {
+    fn turn(id: i32, announced_ago: Option<u64>, peers: &[(i32, bool, bool, u64)]) -> Option<String> {
         let (own, healthy) = (own(id), quorum(QuorumState::Healthy, 99, "lcccc"));
         let peers: Vec<_> = peers
             .iter()
@@ -496,7 +489,7 @@ mod tests {
         let announced_at = announced_ago.map(|ago| at(NOW - ago));
         let found = reasons(&Facts { quorum: Some(&healthy), peers: &peers, announced_at, ..facts(&own) }).0;
         assert!(found.len() <= 1);
-        found.first().copied()
+        found.first().cloned()
     }
 
     #[test]
@@ -522,7 +515,7 @@ mod tests {
             (2, Some(10), &[(101, true, true, 1)], None),
             (2, Some(10), &[(2, true, true, 1)], None),
         ] {
-            assert_eq!(turn(id, announced_ago, peers), want, "{id} {announced_ago:?} {peers:?}");
+            assert_eq!(turn(id, announced_ago, peers).as_deref(), want, "{id} {announced_ago:?} {peers:?}");
         }
     }
 
