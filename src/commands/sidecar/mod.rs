@@ -14,6 +14,7 @@ pub mod controllers;
 pub mod context;
 pub mod hands;
 pub mod verify;
+pub mod reload;
 pub mod show;
 pub mod peers;
 pub mod trust;
