@@ -9,6 +9,7 @@ pub mod verdict;
 pub mod metrics;
 pub mod address;
 pub mod order;
+pub mod page;
 pub mod routes;
 pub mod io;
 #[cfg(test)]

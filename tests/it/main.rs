@@ -26,3 +26,5 @@ mod simulation;
 mod readme;
 #[cfg(test)]
 mod attach;
+#[cfg(test)]
+mod page;
