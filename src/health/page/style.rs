@@ -35,14 +35,14 @@ section{background:var(--card);border:1px solid var(--line);border-radius:.75rem
 .mark:before,.verdict:before{content:'';display:inline-block;width:.5em;height:.5em;border-radius:50%;\
 background:currentColor;margin-right:.45em;vertical-align:.1em}\
 h2 .mark,h3 .mark{margin-left:.5rem}\
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:1rem}\
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(8rem,1fr));gap:1rem}\
 .tiles>div{background:var(--card);border:1px solid var(--line);border-radius:.75rem;padding:.75rem 1rem}\
 .tiles dd{font-size:1.125rem;font-weight:600}\
 .tiles .note{font-size:.8125rem;font-weight:400}\
 .tiles .quiet dd{color:var(--ink)}.tiles dd.note,.tiles .quiet dd.note{color:var(--soft)}\
 table{width:100%;border-collapse:collapse}\
 .halves{table-layout:fixed}\
-time,.keep,.voters small{white-space:nowrap}.halves time{white-space:normal}\
+time,.keep,.voters small,.voters .mark{white-space:nowrap}.halves time{white-space:normal}\
 .halves th:first-child{width:46%}\
 th,td{text-align:left;vertical-align:top;padding:.5rem .5rem .5rem 0;border-top:1px solid var(--line);font-size:.9375rem}\
 thead th{font-weight:400;font-size:.8125rem;border:0;padding-top:0}\
