@@ -7,6 +7,7 @@ use std::error::Error;
 use std::io;
 
 use crate::kafka::login::Mechanism;
+use crate::kafka::requests::ErrorCode;
 use crate::kafka::requests::MAX_RESPONSE_BYTES;
 use crate::kafka::requests::ResponseError;
 use crate::kafka::sasl::LoginRefusal;
@@ -186,6 +187,22 @@ impl AskError {
             source = cause.source();
         }
         text
+    }
+
+    /// Whether the other side has answered and refused what was asked: the connection is still good.
+    pub fn is_an_answer(&self) -> bool {
+        matches!(self, Self::Response { source: ResponseError::Refused { .. }, .. })
+    }
+
+    /// Whether a controller said that another one leads.
+    pub fn is_not_leader(&self) -> bool {
+        matches!(
+            self,
+            Self::Response {
+                source: ResponseError::Refused { code: ErrorCode::NOT_LEADER_OR_FOLLOWER, .. },
+                ..
+            }
+        )
     }
 
     /// Whether it is certain that no Kafka was reached: no such name, no listener, no way there. Everything else

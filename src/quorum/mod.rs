@@ -11,5 +11,6 @@ pub mod watermark;
 pub mod history;
 pub mod verdict;
 pub mod member;
+pub mod io;
 #[cfg(test)]
 pub(crate) mod testing;
