@@ -3,12 +3,14 @@
 use std::time::SystemTime;
 
 use crate::cluster::settings::Reload;
+use crate::health::check::Checks;
 use crate::health::page::channels;
 use crate::health::page::html::Html;
 use crate::health::page::html::Tone;
 use crate::health::page::part;
 use crate::health::page::quorum;
 use crate::health::page::style::STYLE;
+use crate::health::probe;
 use crate::health::snapshot::Snapshot;
 use crate::health::text::Text;
 use crate::health::verdict::Verdict;
@@ -51,6 +53,8 @@ pub fn head(page: &mut Html, snapshot: &Snapshot, now: SystemTime) {
 /// The few answers that most people come for.
 pub fn tiles(page: &mut Html, snapshot: &Snapshot, now: SystemTime) {
     page.raw("<dl class=tiles>");
+    let ready = probe::readyz(snapshot, now);
+    answer(page, "Readiness", part::is_ready(&ready), &ready, "every check passes");
     if let Some(seen) = &snapshot.quorum {
         let (tone, word) = quorum::state(seen.state);
         tile(page, "Quorum", tone, |page| {
@@ -76,18 +80,27 @@ pub fn tiles(page: &mut Html, snapshot: &Snapshot, now: SystemTime) {
         });
         page.raw("certificate ").text(name).raw("</dd></div>");
     }
-    if let Some(stop) = &snapshot.stop {
-        let (tone, word) = part::may_stop(stop);
-        tile(page, "Stopping", tone, |page| {
-            page.raw(word);
-        });
-        match stop.blockers.first() {
-            Some(first) => page.text(Text::new(&first.reason)),
-            None => page.raw("nothing holds it back"),
-        };
-        page.raw("</dd></div>");
-    }
+    let stop = probe::safe_to_stop(snapshot, now);
+    answer(page, "Stopping", part::may_stop(&stop), &stop, "nothing holds it back");
     page.raw("</dl>");
+}
+
+/// A tile of what a probe answers; its note is the word of the first check that failed.
+fn answer(
+    page: &mut Html,
+    name: &'static str,
+    (tone, word): (Tone, &'static str),
+    checks: &Checks<'_>,
+    well: &'static str,
+) {
+    tile(page, name, tone, |page| {
+        page.raw(word);
+    });
+    match checks.all.iter().find(|check| !check.ok) {
+        Some(failed) => page.text(Text::new(failed.sentence.split(':').next().unwrap_or_default())),
+        None => page.raw(well),
+    };
+    page.raw("</dd></div>");
 }
 
 /// A tile up to its note, which comes next.

@@ -17,6 +17,7 @@ pub mod head;
 use std::time::SystemTime;
 
 use crate::health::page::html::Html;
+use crate::health::probe;
 use crate::health::snapshot::Snapshot;
 
 /// What is sent with it.
@@ -55,6 +56,7 @@ pub fn render(snapshot: &Snapshot, now: SystemTime) -> String {
 /// The section of this node's part.
 fn node(page: &mut Html, snapshot: &Snapshot, now: SystemTime) {
     page.raw("<section><h2>This node</h2><dl class=rows>");
+    part::ready(page, &probe::readyz(snapshot, now));
     if let Some(startup) = &snapshot.startup {
         part::startup(page, startup);
     }
@@ -64,9 +66,7 @@ fn node(page: &mut Html, snapshot: &Snapshot, now: SystemTime) {
     if let Some(broker) = &snapshot.broker {
         part::broker(page, broker, now);
     }
-    if let Some(stop) = &snapshot.stop {
-        part::stop(page, stop, now);
-    }
+    part::stopping(page, &probe::safe_to_stop(snapshot, now), snapshot.stop.as_ref(), now);
     page.raw("</dl></section>");
 }
 

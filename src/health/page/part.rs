@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use crate::health::check::Checks;
 use crate::health::page::html::Html;
 use crate::health::page::html::Tone;
 use crate::health::page::life::bar;
@@ -14,7 +15,7 @@ use crate::quorum::view::Startup;
 use crate::quorum::view::Stop;
 
 /// As many as are read before somebody asks the machine instead.
-const MOST_BLOCKERS: usize = 10;
+const MOST_LINES: usize = 10;
 
 /// What it is in the quorum.
 pub fn member(page: &mut Html, member: &Member, now: SystemTime) {
@@ -83,32 +84,43 @@ pub fn startup(page: &mut Html, startup: &Startup) {
     page.raw("</dd>");
 }
 
-/// Whether it may stop now.
-pub fn stop(page: &mut Html, stop: &Stop, now: SystemTime) {
-    let (tone, word) = may_stop(stop);
-    page.raw("<dt>Stopping</dt><dd>").mark(tone, word);
-    if let Some(at) = stop.announced_at {
-        page.raw("<small>announced ").ago(at, now).raw("</small>");
-    }
-    for blocker in stop.blockers.iter().take(MOST_BLOCKERS) {
-        page.raw("<small><b>")
-            .text(Text::new(&blocker.reason))
-            .raw("</b> ")
-            .text(Text::new(&blocker.sentence))
-            .raw("</small>");
-    }
-    page.more(stop.blockers.len().saturating_sub(MOST_BLOCKERS));
-    for note in stop.notes.iter().take(MOST_BLOCKERS) {
-        page.raw("<small>").text(Text::new(&note.sentence)).raw("</small>");
-    }
-    page.more(stop.notes.len().saturating_sub(MOST_BLOCKERS)).raw("</dd>");
+/// Whether it is ready, and what keeps it from that.
+pub fn ready(page: &mut Html, checks: &Checks<'_>) {
+    let (tone, word) = is_ready(checks);
+    page.raw("<dt>Readiness</dt><dd>").mark(tone, word);
+    failed(page, checks);
+    page.raw("</dd>");
 }
 
-/// The answer in a word.
-pub fn may_stop(stop: &Stop) -> (Tone, &'static str) {
-    match (stop.seen_at, stop.blockers.is_empty()) {
-        (None, _) => (Tone::Quiet, "not known yet"),
-        (Some(_), true) => (Tone::Good, "may stop now"),
-        (Some(_), false) => (Tone::Warn, "must not stop now"),
+/// Whether it may stop now, what holds it back, and what a stop costs whenever it is.
+pub fn stopping(page: &mut Html, checks: &Checks<'_>, stop: Option<&Stop>, now: SystemTime) {
+    let (tone, word) = may_stop(checks);
+    page.raw("<dt>Stopping</dt><dd>").mark(tone, word);
+    if let Some(at) = stop.and_then(|stop| stop.announced_at) {
+        page.raw("<small>announced ").ago(at, now).raw("</small>");
     }
+    failed(page, checks);
+    let notes = stop.map(|stop| stop.notes.as_slice()).unwrap_or_default();
+    for note in notes.iter().take(MOST_LINES) {
+        page.raw("<small>").text(Text::new(&note.sentence)).raw("</small>");
+    }
+    page.more(notes.len().saturating_sub(MOST_LINES)).raw("</dd>");
+}
+
+fn failed(page: &mut Html, checks: &Checks<'_>) {
+    let failed = || checks.all.iter().filter(|check| !check.ok);
+    for check in failed().take(MOST_LINES) {
+        page.raw("<small>").text(Text::new(&check.sentence)).raw("</small>");
+    }
+    page.more(failed().count().saturating_sub(MOST_LINES));
+}
+
+/// What `/readyz` answers, in a word.
+pub fn is_ready(checks: &Checks<'_>) -> (Tone, &'static str) {
+    if checks.passes() { (Tone::Good, "ready") } else { (Tone::Bad, "not ready") }
+}
+
+/// What `/v1/safe-to-stop` answers, in a word.
+pub fn may_stop(checks: &Checks<'_>) -> (Tone, &'static str) {
+    if checks.passes() { (Tone::Good, "may stop now") } else { (Tone::Warn, "must not stop now") }
 }
