@@ -27,7 +27,7 @@ pub const CONTENT_TYPE: &str = "text/html; charset=utf-8";
 /// inside another page.
 pub const CONTENT_SECURITY_POLICY: &str = concat!(
     "default-src 'none'; style-src 'sha256-",
-    "g0S/n4+Y4LquJtxpQE0A7mS5jUCiGyD+KAGhtf5kxx8=",
+    "UWeeRhEwgPOD72OugAPs3dg7chGVX6dtxr1ssO6Nh5M=",
     "'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 );
 

@@ -37,6 +37,7 @@ background:currentColor;margin-right:.45em;vertical-align:.1em}\
 h2 .mark,h3 .mark{margin-left:.5rem}\
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(8rem,1fr));gap:1rem}\
 .tiles>div{background:var(--card);border:1px solid var(--line);border-radius:.75rem;padding:.75rem 1rem}\
+@media(max-width:30rem){.tiles>div:last-child:nth-child(odd){grid-column:1/-1}}\
 .tiles dd{font-size:1.125rem;font-weight:600}\
 .tiles .note{font-size:.8125rem;font-weight:400}\
 .tiles .quiet dd{color:var(--ink)}.tiles dd.note,.tiles .quiet dd.note{color:var(--soft)}\
