@@ -56,6 +56,7 @@ use crate::health::metrics::Process;
 use crate::health::order::Order;
 use crate::health::order::Wish;
 use crate::health::order::WishError;
+use crate::health::page;
 use crate::health::prestop;
 use crate::health::prestop::Waited;
 use crate::health::prestop::io as prestop_io;
@@ -248,6 +249,7 @@ async fn answer(door: Door, shared: Arc<Shared>, request: Request<Incoming>) -> 
         Ok(Route::Prestop) => prestop(shared).await,
         Ok(Route::Renew) => take(shared, body, Wish::renew).await,
         Ok(Route::ForgetOldTrust) => take(shared, body, Wish::forget_old_trust).await,
+        Ok(Route::Page) => page_of(&shared.serving.snapshots.borrow()),
         Ok(Route::Status) => text(StatusCode::OK, JSON, document::render(&shared.serving.snapshots.borrow())),
         Ok(Route::Metrics) => {
             let snapshot = Arc::clone(&shared.serving.snapshots.borrow());
@@ -303,6 +305,13 @@ async fn prestop(shared: &Shared) -> Answer {
     let stop = snapshot.stop.as_ref();
     let body = document::render_stop(waited == Waited::Over, &prestop::sentence(waited, stop), stop);
     text(StatusCode::OK, JSON, body)
+}
+
+fn page_of(snapshot: &Snapshot) -> Answer {
+    let mut answer = text(StatusCode::OK, page::CONTENT_TYPE, page::render(snapshot, SystemTime::now()));
+    let policy = HeaderValue::from_static(page::CONTENT_SECURITY_POLICY);
+    answer.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    answer
 }
 
 fn not_answered(why: NotAnswered) -> Answer {

@@ -114,7 +114,7 @@ fn tile(page: &mut Html, name: &'static str, tone: Tone, value: impl FnOnce(&mut
 pub fn foot(page: &mut Html, snapshot: &Snapshot, now: SystemTime) {
     let agent = &snapshot.agent;
     page.raw("<footer><p>As of ").date(snapshot.at).raw(", refreshed every 10 seconds. More: ");
-    page.raw("<a href=/v1/status>status</a>, <a href=/metrics>metrics</a>.</p><p>kraftlet ")
+    page.raw("<a href=\"/readyz?verbose\">checks</a>, <a href=/v1/status>status</a>, <a href=/metrics>metrics</a>.</p><p>kraftlet ")
         .text(&agent.version);
     page.raw(", ").text(agent.mode).raw(match agent.reload {
         Reload::Engine => ", reloads by its engine in Kafka",
