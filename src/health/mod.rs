@@ -8,6 +8,7 @@ pub mod document;
 pub mod verdict;
 pub mod metrics;
 pub mod address;
+pub mod doctor;
 pub mod order;
 pub mod routes;
 pub mod io;
