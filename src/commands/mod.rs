@@ -13,6 +13,7 @@ pub mod table;
 pub mod agents;
 pub mod orders;
 pub mod status;
+pub mod doctor;
 pub mod renew;
 pub mod forget_old_trust;
 pub mod command_line;

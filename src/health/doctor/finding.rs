@@ -86,7 +86,7 @@ impl Finding {
         Self { severity, area, reason, thing, cause, evidence: Vec::new(), next: None }
     }
 
-    /// With one more line of evidence. Of too many the last says how many there are.
+    /// With one more line of evidence, while there is room.
     pub fn with(mut self, evidence: impl fmt::Display) -> Self {
         if self.evidence.len() < Self::MOST_EVIDENCE {
             self.evidence.push(Text::new(evidence));
@@ -104,7 +104,7 @@ impl Finding {
             lines.truncate(kept);
             lines.push(Text::new(format_args!("and {left} more")));
         }
-        lines.into_iter().for_each(|line| self = self.clone().with(line));
+        self.evidence.extend(lines);
         self
     }
 

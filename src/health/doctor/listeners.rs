@@ -50,22 +50,27 @@ enum Trouble {
     OldLeaf,
 }
 
+/// What becomes one finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Group<'a> {
+    /// Whom it is about.
+    pod: &'a str,
+    trouble: Trouble,
+    /// Whether that is who looked.
+    blames_looker: bool,
+}
+
 /// All that is wrong, by node.
 pub fn judge(all: &[Shaken], now: SystemTime, place: &Place) -> Vec<Finding> {
     let troubled: Vec<(&Shaken, Trouble, String)> =
         all.iter().filter_map(|one| trouble(one, now).map(|(trouble, why)| (one, trouble, why))).collect();
-    // By whom it is about, what it is, and whether that is who looked.
-    let mut groups: BTreeMap<(&str, Trouble, bool), Vec<(&Shaken, &str)>> = BTreeMap::new();
+    let mut groups: BTreeMap<Group<'_>, Vec<(&Shaken, &str)>> = BTreeMap::new();
     for (one, trouble, why) in &troubled {
         let blames_looker = *trouble == Trouble::Refuses && is_lookers_fault(one, &troubled);
-        let whose = if blames_looker { &one.by } else { &one.pod };
-        groups.entry((whose, *trouble, blames_looker)).or_default().push((one, why));
+        let pod = if blames_looker { &one.by } else { &one.pod };
+        groups.entry(Group { pod, trouble: *trouble, blames_looker }).or_default().push((one, why));
     }
-    let mut findings = Vec::new();
-    for ((pod, trouble, blames_looker), seen) in groups {
-        findings.push(finding(all, pod, trouble, blames_looker, &seen, place));
-    }
-    findings
+    groups.into_iter().map(|(group, seen)| finding(all, &group, &seen, place)).collect()
 }
 
 /// Whether a node's Kafka is there, by any of its listeners.
@@ -123,14 +128,8 @@ fn is_lookers_fault(one: &Shaken, troubled: &[(&Shaken, Trouble, String)]) -> bo
     refusing.len() > refused.len()
 }
 
-fn finding(
-    all: &[Shaken],
-    pod: &str,
-    trouble: Trouble,
-    blames_looker: bool,
-    seen: &[(&Shaken, &str)],
-    place: &Place,
-) -> Finding {
+fn finding(all: &[Shaken], group: &Group<'_>, seen: &[(&Shaken, &str)], place: &Place) -> Finding {
+    let Group { pod, trouble, blames_looker } = *group;
     let names: BTreeSet<&str> = seen.iter().map(|(one, _)| one.listener.as_str()).collect();
     let of_pod: BTreeSet<&str> =
         all.iter().filter(|one| one.pod == pod).map(|one| one.listener.as_str()).collect();
