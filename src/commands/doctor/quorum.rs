@@ -25,6 +25,8 @@ use crate::quorum::view::Quorum;
 pub struct Seen {
     /// Its pod.
     pub by: String,
+    /// What it knew before it looked.
+    pub own: Own,
     /// How the quorum is, by this.
     pub quorum: Option<Quorum>,
     /// Folded.
@@ -66,6 +68,7 @@ pub async fn look(local: &Local<'_>, controllers: &[Controller]) -> Seen {
     let (mut looker, mut verdict) = (Looker::default(), Verdict::default());
     let mut seen = Seen {
         by: local.pod.clone(),
+        own: own.clone(),
         quorum: None,
         history: History::default(),
         sightings: Vec::new(),
@@ -89,7 +92,7 @@ pub async fn look(local: &Local<'_>, controllers: &[Controller]) -> Seen {
         let looked_for = begun.elapsed();
         let Some(quorum) = &seen.quorum else { return seen };
         first = first.or(quorum.high_watermark);
-        if looked_for > LOOK_FOR || is_settled(quorum, first, looked_for, own) {
+        if looked_for > LOOK_FOR || is_settled(quorum, &seen.history, first, looked_for, own) {
             return seen;
         }
         sleep(LOOK_EVERY).await;

@@ -98,7 +98,7 @@ fn in_kafka(sheet: &mut Sheet, local: &Local<'_>, looked: &Looked<'_>, place: &P
 
 fn in_quorum(sheet: &mut Sheet, seen: &Seen, nodes: &Nodes, looked: &Looked<'_>, place: &Place) {
     if let Some(quorum) = &seen.quorum {
-        sheet.check(quorum::judge(quorum, place));
+        sheet.check(quorum::judge(quorum, &seen.history, &seen.own, place));
     }
     sheet.check(seen.history.refusals().iter().map(|one| quorum::refusal(&seen.by, one, place)));
     for local in looked.locals.iter().filter(|local| local.controllers.own.roles.is_controller()) {

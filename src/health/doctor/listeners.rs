@@ -88,12 +88,12 @@ fn trouble(one: &Shaken, now: SystemTime) -> Option<(Trouble, String)> {
         End::Unreachable(why) => (Trouble::Unreachable, why.clone()),
         End::NothingPresented(why) => (Trouble::NothingPresented, why.clone()),
         End::RefusesOurs(why) => (Trouble::Refuses, why.clone()),
-        End::NotGood(why) => (dates(one, now), format!("{why}{}", shown(one))),
+        End::NotGood(why) => (dates(one, now), why.clone()),
         End::Answered => {
             let served = one.seen.presented.first()?;
             let installed = one.installed.filter(|installed| installed != served)?;
             let why = format!("it presents leaf {}, and {} is installed", served.short(), installed.short());
-            (Trouble::OldLeaf, format!("{why}{}", shown(one)))
+            (Trouble::OldLeaf, why)
         }
     };
     Some((trouble, why))
@@ -107,14 +107,15 @@ fn dates(one: &Shaken, now: SystemTime) -> Trouble {
     }
 }
 
-fn shown(one: &Shaken) -> String {
-    let Some(leaf) = &one.leaf else { return String::new() };
-    let (from, until) = (rfc3339(leaf.not_before()), rfc3339(leaf.not_after()));
-    format!(
-        "; leaf {} of {}, valid from {from:.0} until {until:.0}",
-        leaf.fingerprint().short(),
-        leaf.subject()
-    )
+/// Each leaf that was presented, once.
+fn leaves(seen: &[(&Shaken, &str)]) -> BTreeSet<String> {
+    let leaves = seen.iter().filter_map(|(one, _)| one.leaf.as_ref());
+    let line = |leaf: &Certificate| {
+        let (from, until) = (rfc3339(leaf.not_before()), rfc3339(leaf.not_after()));
+        let name = leaf.fingerprint().short();
+        format!("leaf {name} of {}, valid from {from:.0} until {until:.0}", leaf.subject())
+    };
+    leaves.map(line).collect()
 }
 
 /// More nodes refuse his leaf than the one who refuses it has refused.
@@ -148,7 +149,8 @@ fn finding(all: &[Shaken], group: &Group<'_>, seen: &[(&Shaken, &str)], place: &
         Trouble::NotYetValid => "date --utc".to_owned(),
         Trouble::NotGood | Trouble::Refuses => place.status(),
     };
-    Finding::new(severity, Area::Kafka, Word::of(reason), thing, cause).with_all(evidence(seen)).next(next)
+    let found = Finding::new(severity, Area::Kafka, Word::of(reason), thing, cause);
+    found.with_all(leaves(seen)).with_all(evidence(seen)).next(next)
 }
 
 fn words(trouble: Trouble, blames_looker: bool, is_whole: bool) -> (&'static str, &'static str) {

@@ -1,7 +1,11 @@
 //! The controller quorum and a node's part in it, as verdicts of [`crate::quorum`] have them, and when enough was seen.
 //!
 //! One look shows who leads. That records are committed shows only when the high watermark moves, so looks go on until
-//! it has; where no leader answers they go on for as long as an election may take. A healthy quorum takes two looks.
+//! it has; where no leader answers they go on for as long as an election may take, unless too few controllers run to
+//! elect one. A healthy quorum takes two looks.
+//!
+//! And whoever looks once sees less than whoever looks all the time: a leader may be behind a controller that this node
+//! cannot reach or cannot speak with, as long as the others may follow it.
 
 use std::time::Duration;
 
@@ -10,6 +14,7 @@ use crate::health::doctor::finding::Finding;
 use crate::health::doctor::finding::Severity;
 use crate::health::doctor::next::Place;
 use crate::health::text::Word;
+use crate::quorum::history::History;
 use crate::quorum::history::Refusal;
 use crate::quorum::own::Own;
 use crate::quorum::verdict::how_it_follows;
@@ -18,39 +23,76 @@ use crate::quorum::view::MemberStanding;
 use crate::quorum::view::Quorum;
 use crate::quorum::view::QuorumState;
 use crate::quorum::voters::has_all;
+use crate::quorum::voters::majority;
 
-/// Whether another look would add anything: `first` is the high watermark of the first answer, `looked_for` the time
-/// since the first look.
-pub fn is_settled(quorum: &Quorum, first: Option<i64>, looked_for: Duration, own: &Own) -> bool {
+/// Whether another look would add anything to what `history` holds and `quorum` is the verdict of: `first` is the high
+/// watermark of the first answer, `looked_for` the time since the first look.
+pub fn is_settled(
+    quorum: &Quorum,
+    history: &History,
+    first: Option<i64>,
+    looked_for: Duration,
+    own: &Own,
+) -> bool {
     match quorum.state {
         QuorumState::Healthy | QuorumState::Degraded => {
             let has_moved = quorum.high_watermark.is_some() && quorum.high_watermark != first;
             let is_still = own.no_op_interval.is_none() && quorum.high_watermark.is_some();
             has_moved || is_still || looked_for > own.wedged_after()
         }
-        QuorumState::MajorityLost | QuorumState::Leaderless | QuorumState::Unstable | QuorumState::Wedged => {
-            true
+        QuorumState::MajorityLost
+        | QuorumState::Leaderless
+        | QuorumState::Unstable
+        | QuorumState::Wedged => true,
+        QuorumState::Unknown | QuorumState::Forming => {
+            looked_for >= own.election_grace() || too_few_run(history, own)
         }
-        QuorumState::Unknown | QuorumState::Forming => looked_for >= own.election_grace(),
     }
 }
 
 /// How the quorum is; nothing where it is whole.
-pub fn judge(quorum: &Quorum, place: &Place) -> Option<Finding> {
+pub fn judge(quorum: &Quorum, history: &History, own: &Own, place: &Place) -> Option<Finding> {
+    let presence = history.presence();
+    let may_hide = !(presence.refusing.is_empty() && presence.hidden.is_empty());
     let (severity, reason) = match quorum.state {
         QuorumState::Healthy => return None,
         QuorumState::Degraded => (Severity::Hurts, "QuorumDegraded"),
         QuorumState::Unstable => (Severity::Hurts, "QuorumUnstable"),
         QuorumState::MajorityLost => (Severity::Outage, "QuorumMajorityLost"),
+        QuorumState::Leaderless if may_hide => (Severity::CannotTell, "QuorumUnknown"),
         QuorumState::Leaderless => (Severity::Outage, "QuorumLeaderless"),
         QuorumState::Wedged => (Severity::Outage, "QuorumWedged"),
         QuorumState::Forming => (Severity::Hurts, "QuorumForming"),
+        QuorumState::Unknown if too_few_run(history, own) => (Severity::Outage, "QuorumMajorityLost"),
         QuorumState::Unknown => (Severity::CannotTell, "QuorumUnknown"),
     };
+    let voters = history.voters(own);
+    let seen = format!("of {voters} voters {}, and {} are needed", presence.sentence(), majority(voters));
+    let cause = match quorum.state {
+        QuorumState::Leaderless if may_hide => {
+            format!("those that answer follow, and one that this node cannot speak with may lead: {seen}")
+        }
+        QuorumState::Unknown if too_few_run(history, own) => {
+            format!("too few controllers run to elect a leader: {seen}")
+        }
+        QuorumState::Unknown
+        | QuorumState::Forming
+        | QuorumState::Healthy
+        | QuorumState::Degraded
+        | QuorumState::MajorityLost
+        | QuorumState::Leaderless
+        | QuorumState::Unstable
+        | QuorumState::Wedged => quorum.sentence.clone(),
+    };
     let behind = quorum.voters.iter().filter(|voter| !has_all(voter.standing)).map(how_it_follows);
-    let finding =
-        Finding::new(severity, Area::Quorum, Word::of(reason), "controller quorum", &quorum.sentence);
+    let finding = Finding::new(severity, Area::Quorum, Word::of(reason), "controller quorum", cause);
     Some(finding.with_all(behind).next(place.status()))
+}
+
+/// Whether so many controllers certainly do not run that those that are left can elect nobody.
+fn too_few_run(history: &History, own: &Own) -> bool {
+    let voters = history.voters(own);
+    voters > 0 && voters.saturating_sub(history.presence().closed.len()) < majority(voters)
 }
 
 /// What a controller is in it, in the leader's words; nothing where it leads or follows, or where nobody can say.
@@ -65,7 +107,7 @@ pub fn member(pod: &str, member: &Member, place: &Place) -> Option<Finding> {
         MemberStanding::Wedged => (Severity::Hurts, "ControllerWedged"),
         MemberStanding::NotAVoter => (Severity::Hurts, "NotAVoter"),
         MemberStanding::LostIdentity => (Severity::Hurts, "LostIdentity"),
-        MemberStanding::Unseen => (Severity::Hurts, "NodeUnseen"),
+        MemberStanding::Unseen => (Severity::Hurts, "ControllerUnseen"),
     };
     let thing = format!("{pod}: part in the quorum");
     let finding = Finding::new(severity, Area::Quorum, Word::of(reason), thing, &member.sentence);
@@ -84,6 +126,9 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
+    use crate::quorum::sighting::Sighting;
+    use crate::quorum::testing::asked;
+    use crate::quorum::testing::at;
     use crate::quorum::testing::own;
     use crate::quorum::view::Words;
 
@@ -102,34 +147,47 @@ mod tests {
         }
     }
 
+    /// One look, in letters as [`asked`] has them.
+    fn history(seen: &str) -> History {
+        let mut history = History::default();
+        history.take(&Sighting { at: at(0), controllers: asked(seen) }, &own(1));
+        history
+    }
+
+    fn place() -> Place {
+        Place::Machine { settings: "c.yaml".to_owned() }
+    }
+
     #[test]
     fn looks_go_on_until_the_high_watermark_has_moved_or_an_election_would_be_over() {
-        let idle = Own { no_op_interval: None, ..own(1) };
         use QuorumState as Q;
-        for (state, first, now, seconds, own, want) in [
-            (Q::Healthy, Some(7), Some(7), 0, own(1), false),
-            (Q::Healthy, Some(7), Some(8), 1, own(1), true),
-            (Q::Degraded, Some(7), Some(8), 1, own(1), true),
-            (Q::Healthy, Some(7), Some(7), 9, own(1), false),
-            (Q::Healthy, Some(7), Some(7), 11, own(1), true),
-            (Q::Healthy, None, None, 1, own(1), false),
-            (Q::Healthy, Some(7), Some(7), 0, idle.clone(), true),
-            (Q::Unknown, None, None, 9, own(1), false),
-            (Q::Unknown, None, None, 10, own(1), true),
-            (Q::Forming, None, None, 3, own(1), false),
-            (Q::Wedged, Some(7), Some(7), 3, own(1), true),
-            (Q::Leaderless, None, None, 3, own(1), true),
+        let idle = Own { no_op_interval: None, ..own(1) };
+        for (state, seen, first, now, seconds, own, want) in [
+            (Q::Healthy, "fff", Some(7), Some(7), 0, own(1), false),
+            (Q::Healthy, "fff", Some(7), Some(8), 1, own(1), true),
+            (Q::Degraded, "fff", Some(7), Some(8), 1, own(1), true),
+            (Q::Healthy, "fff", Some(7), Some(7), 9, own(1), false),
+            (Q::Healthy, "fff", Some(7), Some(7), 11, own(1), true),
+            (Q::Healthy, "fff", None, None, 1, own(1), false),
+            (Q::Healthy, "fff", Some(7), Some(7), 0, idle, true),
+            (Q::Unknown, "ffc", None, None, 9, own(1), false),
+            (Q::Unknown, "ffc", None, None, 10, own(1), true),
+            (Q::Unknown, "fcc", None, None, 0, own(1), true),
+            (Q::Forming, "ccc", None, None, 0, own(1), true),
+            (Q::Forming, "fac", None, None, 3, own(1), false),
+            (Q::Wedged, "fff", Some(7), Some(7), 3, own(1), true),
+            (Q::Leaderless, "fff", None, None, 3, own(1), true),
         ] {
-            let got = is_settled(&quorum(state, now), first, Duration::from_secs(seconds), &own);
-            assert_eq!(got, want, "{state} {first:?} {now:?} {seconds}");
+            let looked_for = Duration::from_secs(seconds);
+            let got = is_settled(&quorum(state, now), &history(seen), first, looked_for, &own);
+            assert_eq!(got, want, "{state} {seen} {first:?} {now:?} {seconds}");
         }
     }
 
     #[test]
     fn only_a_whole_quorum_is_no_finding_and_a_lost_one_is_an_outage() {
-        let place = Place::Machine { settings: "c.yaml".to_owned() };
         for state in QuorumState::ALL {
-            let found = judge(&quorum(*state, None), &place);
+            let found = judge(&quorum(*state, None), &history("fff"), &own(1), &place());
             let want = match state {
                 QuorumState::Healthy => None,
                 QuorumState::Degraded | QuorumState::Unstable | QuorumState::Forming => Some(Severity::Hurts),
@@ -143,12 +201,27 @@ mod tests {
     }
 
     #[test]
+    fn a_leader_that_may_be_hidden_is_no_outage_and_one_that_cannot_be_is() {
+        use QuorumState as Q;
+        for (state, seen, severity, reason) in [
+            (Q::Leaderless, "ffr", Severity::CannotTell, "QuorumUnknown"),
+            (Q::Leaderless, "ffa", Severity::CannotTell, "QuorumUnknown"),
+            (Q::Leaderless, "ffc", Severity::Outage, "QuorumLeaderless"),
+            (Q::Leaderless, "ffs", Severity::Outage, "QuorumLeaderless"),
+            (Q::Unknown, "fcc", Severity::Outage, "QuorumMajorityLost"),
+            (Q::Unknown, "fca", Severity::CannotTell, "QuorumUnknown"),
+        ] {
+            let found = judge(&quorum(state, None), &history(seen), &own(1), &place()).unwrap();
+            assert_eq!((found.severity, found.reason.as_str()), (severity, reason), "{state} {seen}");
+        }
+    }
+
+    #[test]
     fn a_member_is_judged_by_the_leaders_words() {
-        let place = Place::Machine { settings: "c.yaml".to_owned() };
         let reasons: Vec<String> = MemberStanding::ALL
             .iter()
             .map(|&standing| Member { standing, sentence: String::new(), since: SystemTime::UNIX_EPOCH })
-            .filter_map(|one| member("demo-0", &one, &place))
+            .filter_map(|one| member("demo-0", &one, &place()))
             .map(|one| one.reason.to_string())
             .collect();
         let want = [
@@ -157,7 +230,7 @@ mod tests {
             "ControllerWedged",
             "NotAVoter",
             "LostIdentity",
-            "NodeUnseen",
+            "ControllerUnseen",
         ];
         assert_eq!(reasons, want);
     }
