@@ -413,6 +413,11 @@ pub async fn status_of(address: &str, deadline: Instant) -> Result<Snapshot, Age
     document::parse(&body).map_err(|source| AgentError::Unreadable { address: address.to_owned(), source })
 }
 
+/// Whether the agent at `address` (its read port) says that its own loops turn. All of it ends at `deadline`.
+pub async fn is_live(address: &str, deadline: Instant) -> Result<(), AgentError> {
+    ask(address, Method::GET, "/livez", String::new(), deadline).await.map(drop)
+}
+
 /// Gives an order to the agent at `address` (its orders port), and gives back the number under which it was taken.
 pub async fn give(address: &str, wish: &Wish, deadline: Instant) -> Result<u64, AgentError> {
     let body = ask(address, Method::POST, wish.path(), wish.body().to_string(), deadline).await?;

@@ -14,6 +14,7 @@ mod series;
 mod quorum_metrics;
 pub mod metrics;
 pub mod address;
+pub mod doctor;
 pub mod order;
 pub mod page;
 pub mod routes;
