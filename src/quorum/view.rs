@@ -44,7 +44,8 @@ pub enum QuorumState {
     Healthy,
     /// A leader and a majority that follows; some voter does not.
     Degraded,
-    /// No leader answers, and so few controllers are there that none can be elected.
+    /// No leader answers, and so few controllers are there that none can be elected; or one answers that too few voters
+    /// follow.
     MajorityLost,
     /// No leader answers, although enough controllers do.
     Leaderless,
@@ -105,7 +106,7 @@ pub enum MemberStanding {
     CaughtUp,
     /// A voter that fetches and is behind.
     Behind,
-    /// A voter that the leader has not heard of for longer than the fetch timeout.
+    /// The leader knows it and has not heard of it for longer than the fetch timeout.
     Silent,
     /// Its controller's port takes connections and does not answer them, or it answers while nothing of it moves.
     Wedged,
@@ -173,17 +174,30 @@ pub struct Recovery {
 /// Whether this node may stop now, and whether it is about to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stop {
-    /// What holds it back; empty: it may stop.
+    /// What holds it back; empty: it may stop, if anything was looked at.
     pub blockers: Vec<Blocker>,
+    /// What will suffer by any stop, whenever it is: no reason to wait.
+    pub notes: Vec<Note>,
     /// When the last of the looks that this rests on was; `None`: nothing was looked at yet, so nobody can say.
     pub seen_at: Option<SystemTime>,
     /// Since when it is announced that this node is about to stop.
     pub announced_at: Option<SystemTime>,
+    /// Since when its wait is over and its Kafka is being stopped. Peers wait for such a node, whatever its id.
+    pub released_at: Option<SystemTime>,
 }
 
 /// One thing that holds a stop back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blocker {
+    /// Its word, UpperCamelCase.
+    pub reason: &'static str,
+    /// With names and numbers.
+    pub sentence: String,
+}
+
+/// One thing that a stop will cost, now as later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
     /// Its word, UpperCamelCase.
     pub reason: &'static str,
     /// With names and numbers.
