@@ -3,6 +3,7 @@
 pub mod text;
 pub mod snapshot;
 pub mod wire;
+mod quorum_document;
 pub mod document;
 pub mod verdict;
 pub mod metrics;

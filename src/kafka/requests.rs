@@ -22,6 +22,8 @@ const CLIENT_ID: &str = "kraftlet";
 const API_VERSIONS: i16 = 18;
 /// Every supported release knows it; newer versions only add what is not used here.
 const API_VERSIONS_VERSION: i16 = 3;
+/// A tag of the response (`ApiVersionsResponse.json`).
+const FINALIZED_FEATURES_EPOCH: u32 = 1;
 
 /// An error code in a response (`org.apache.kafka.common.protocol.Errors`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +33,7 @@ pub struct ErrorCode(i16);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiVersions {
     ranges: BTreeMap<i16, RangeInclusive<i16>>,
+    finalized_epoch: Option<i64>,
 }
 
 /// An answer that cannot be used.
@@ -139,6 +142,12 @@ impl fmt::Display for ErrorCode {
 }
 
 impl ApiVersions {
+    /// `FinalizedFeaturesEpoch`. A broker says by it up to which offset it has applied the metadata
+    /// (`KRaftMetadataCache.features`); on a controller it moves only when features change.
+    pub fn finalized_epoch(&self) -> Option<i64> {
+        self.finalized_epoch
+    }
+
     /// The highest version that both sides know.
     pub fn best(&self, api_key: i16, ours: RangeInclusive<i16>) -> Option<i16> {
         let theirs = self.ranges.get(&api_key)?;
@@ -203,8 +212,15 @@ pub fn decode_api_versions(response: &[u8], correlation_id: i32) -> Result<ApiVe
         reader.skip_tagged_fields()?;
         Ok::<_, WireError>((api_key, min..=max))
     })?;
-    // Throttle time and finalized features follow; they are of no use here.
-    Ok(ApiVersions { ranges: ranges.into_iter().collect() })
+    let _throttle_time_ms = reader.i32()?;
+    let mut finalized_epoch = None;
+    reader.tagged_fields(|tag, mut value| {
+        if tag == FINALIZED_FEATURES_EPOCH {
+            finalized_epoch = Some(value.i64()?).filter(|epoch| *epoch >= 0);
+        }
+        Ok::<_, WireError>(())
+    })?;
+    Ok(ApiVersions { ranges: ranges.into_iter().collect(), finalized_epoch })
 }
 
 /// An error code as a result.

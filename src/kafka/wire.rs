@@ -239,10 +239,19 @@ impl<'a> Reader<'a> {
 
     /// Passes over tagged fields: they are additions that an older reader may ignore (KIP-482).
     pub fn skip_tagged_fields(&mut self) -> Result<(), WireError> {
+        self.tagged_fields(|_, _| Ok(()))
+    }
+
+    /// Tagged fields, each with its tag and a reader of its own.
+    pub fn tagged_fields<E: From<WireError>>(
+        &mut self,
+        mut read: impl FnMut(u32, Reader<'a>) -> Result<(), E>,
+    ) -> Result<(), E> {
         for _ in 0..self.unsigned_varint()? {
-            self.unsigned_varint()?;
+            let tag = self.unsigned_varint()?;
             let length = self.unsigned_varint()?;
-            self.take(usize::try_from(length).map_err(|_| WireError::NoLength)?)?;
+            let value = self.take(usize::try_from(length).map_err(|_| WireError::NoLength)?)?;
+            read(tag, Reader::new(value))?;
         }
         Ok(())
     }

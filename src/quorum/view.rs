@@ -1,6 +1,7 @@
 //! What is known of the quorum and of this node's part in it, at one moment: the answers that probes, metrics and people
 //! get.
 
+use std::fmt;
 use std::time::Duration;
 use std::time::SystemTime;
 
@@ -190,7 +191,7 @@ pub struct Stop {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blocker {
     /// Its word, UpperCamelCase.
-    pub reason: &'static str,
+    pub reason: String,
     /// With names and numbers.
     pub sentence: String,
 }
@@ -199,7 +200,33 @@ pub struct Blocker {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
     /// Its word, UpperCamelCase.
-    pub reason: &'static str,
+    pub reason: String,
     /// With names and numbers.
     pub sentence: String,
 }
+
+/// A closed set of words.
+pub trait Words: Copy + PartialEq + fmt::Display + 'static {
+    /// All of them.
+    const ALL: &'static [Self];
+}
+
+/// The words of a type, as they are shown.
+macro_rules! words {
+    ($type:ident: $($variant:ident),+) => {
+        impl Words for $type {
+            const ALL: &'static [Self] = &[$(Self::$variant),+];
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(match self { $(Self::$variant => stringify!($variant)),+ })
+            }
+        }
+    };
+}
+
+words!(QuorumState: Unknown, Forming, Healthy, Degraded, MajorityLost, Leaderless, Unstable, Wedged);
+words!(VoterStanding: Leader, CaughtUp, Behind, Silent);
+words!(MemberStanding: Unknown, Leader, CaughtUp, Behind, Silent, Wedged, Observer, NotAVoter, LostIdentity, Unseen);
+words!(BrokerStanding: Unknown, Starting, Unfenced, Fenced, Stale, Frozen);

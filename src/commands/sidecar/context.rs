@@ -13,6 +13,7 @@ use crate::cluster::settings::ClientAuth;
 use crate::cluster::settings::Reload;
 use crate::commands::inputs::Inputs;
 use crate::commands::sidecar::board::Board;
+use crate::commands::sidecar::controllers::Controllers;
 use crate::commands::sidecar::keystore::Keystore;
 use crate::kafka::endpoint::Endpoint;
 use crate::kafka::endpoint::Tls;
@@ -42,8 +43,8 @@ pub struct Context {
     pub release: Option<KafkaVersion>,
     /// How the agent logs in where a listener has SASL.
     pub login: Option<Login>,
-    /// The controllers, as host and port.
-    pub controllers: Vec<(String, u16)>,
+    /// The controllers.
+    pub controllers: Controllers,
     /// Where the engines in Kafka write what they have loaded.
     pub engine_report: Option<PathBuf>,
     /// Where the agent notes what Kafka was started with.
@@ -75,9 +76,14 @@ impl Context {
 
     /// What is installed for a listener: its peers know this leaf, and it is verified against this trust.
     pub fn installed_for(&self, listener: &NodeListener) -> Result<Bundle, Reason> {
-        let keystore = self.keystores.iter().find(|one| one.listeners().contains(&listener.name));
+        self.installed_under(&listener.name)
+    }
+
+    /// What is installed under this prefix, which may be that of a listener that this node does not bind.
+    pub fn installed_under(&self, listener: &ListenerName) -> Result<Bundle, Reason> {
+        let keystore = self.keystores.iter().find(|one| one.listeners().contains(listener));
         let installed = keystore.map(|one| one.installed()).transpose()?.flatten();
-        let sentence = || format!("listener {} has no keystore that can be read", listener.name);
+        let sentence = || format!("listener {listener} has no keystore that can be read");
         installed.ok_or_else(|| Reason::new("KeystoreMissing", sentence()))
     }
 

@@ -10,6 +10,7 @@ pub mod watch;
 pub mod keystore;
 pub mod managed;
 pub mod attached;
+pub mod controllers;
 pub mod context;
 pub mod hands;
 pub mod verify;
@@ -20,6 +21,7 @@ pub mod keeper;
 pub mod orders;
 pub mod show_channels;
 pub mod observe;
+pub mod quorum;
 pub mod node;
 
 use std::collections::BTreeMap;
@@ -106,6 +108,7 @@ async fn drive(beside: Beside) -> Result<(), Failure> {
     }
     loops.spawn_local(orders::pass_on(context.board.clone(), taken, keepers));
     loops.spawn_local(observe::observe(Rc::clone(&context)));
+    loops.spawn_local(quorum::watch(Rc::clone(&context)));
     let node_id = context.channels.node_id;
     context.board.happened("Started", &format!("kraftlet sidecar of {} (node {node_id})", context.pod));
     tokio::select! {

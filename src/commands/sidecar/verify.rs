@@ -10,12 +10,10 @@ use crate::certificates::bundle::Bundle;
 use crate::certificates::turn::Answer;
 use crate::certificates::turn::Reason;
 use crate::certificates::turn::Seen;
-use crate::cluster::derived::host_port;
 use crate::cluster::settings::Reload;
 use crate::commands::failure::chain;
 use crate::commands::sidecar::hands::Hands;
 use crate::kafka::endpoint::Endpoint;
-use crate::kafka::endpoint::Tls;
 use crate::pki::certificate::Certificate;
 use crate::pki::certificate::Fingerprint;
 use crate::pki::certificate::Usage;
@@ -76,13 +74,8 @@ impl Hands {
                 reload_io::reload_itself(&endpoint, node_id, &key, deadline).await
             }
             Route::ActiveController => {
-                let protocol = listener.security_protocol;
-                let endpoint = |(host, port): &(String, u16)| Endpoint {
-                    address: host_port(host, *port),
-                    tls: Tls::new(client.clone(), host).filter(|_| protocol.has_tls()),
-                    login: context.login.clone().filter(|_| protocol.has_sasl()),
-                };
-                let controllers: Vec<Endpoint> = context.controllers.iter().map(endpoint).collect();
+                let controllers = context.controllers.dialled(Some(&client), context.login.as_ref());
+                let controllers: Vec<Endpoint> = controllers.into_iter().map(|one| one.endpoint).collect();
                 reload_io::reload_controller(&controllers, node_id, &key, context.release, deadline).await
             }
         };

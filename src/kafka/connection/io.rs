@@ -3,6 +3,7 @@
 //! One deadline for all of it and a bound on every length. After an error the connection is of no further use.
 
 use std::io;
+use std::ops::RangeInclusive;
 
 use aws_lc_rs::rand::SecureRandom;
 use aws_lc_rs::rand::SystemRandom;
@@ -52,6 +53,8 @@ pub struct Connection {
     presented: Presented,
     /// The number of the last request.
     correlation_id: i32,
+    /// What it answers; asked once.
+    versions: Option<ApiVersions>,
 }
 
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -80,7 +83,7 @@ impl Connection {
                 }
             }
         };
-        let mut connection = Self { address, stream, deadline, presented, correlation_id: 0 };
+        let mut connection = Self { address, stream, deadline, presented, correlation_id: 0, versions: None };
         if let Some(login) = &endpoint.login {
             connection.log_in(login).await?;
         }
@@ -92,6 +95,11 @@ impl Connection {
         &self.presented
     }
 
+    /// A connection that is kept has a new deadline for what is done next.
+    pub fn until(&mut self, deadline: Instant) {
+        self.deadline = deadline;
+    }
+
     /// Which versions of which requests it answers. Every listener answers that, before a login too.
     pub async fn api_versions(&mut self) -> Result<ApiVersions, AskError> {
         self.ask("its versions", encode_api_versions, decode_api_versions).await
@@ -99,11 +107,25 @@ impl Connection {
 
     /// How the quorum is; only its leader answers, and brokers pass the question on.
     pub async fn describe_quorum(&mut self) -> Result<QuorumInfo, AskError> {
-        let version = self.api_versions().await?.best(DESCRIBE_QUORUM, DESCRIBE_QUORUM_VERSIONS);
-        let version = version
-            .ok_or_else(|| AskError::NotAsked { address: self.address.clone(), request: "DescribeQuorum" })?;
+        let version = self.version(DESCRIBE_QUORUM, DESCRIBE_QUORUM_VERSIONS, "DescribeQuorum").await?;
         let encode = |id| encode_describe_quorum(version, id);
         self.ask("the quorum", encode, |bytes, id| decode_describe_quorum(bytes, version, id)).await
+    }
+
+    /// The highest version of a request that both sides know.
+    async fn version(
+        &mut self,
+        api_key: i16,
+        ours: RangeInclusive<i16>,
+        request: &'static str,
+    ) -> Result<i16, AskError> {
+        let versions = match self.versions.take() {
+            Some(versions) => versions,
+            None => self.api_versions().await?,
+        };
+        let best = versions.best(api_key, ours);
+        self.versions = Some(versions);
+        best.ok_or_else(|| AskError::NotAsked { address: self.address.clone(), request })
     }
 
     /// Unsets a key of a node that has no dynamic value, which makes the node read its stores again, later.

@@ -1,0 +1,150 @@
+//! Who the controllers are as this node's configuration has it, and how the node speaks with them.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::cluster::derived::host_port;
+use crate::cluster::pool::ProcessRoles;
+use crate::cluster::settings::QuorumKind;
+use crate::cluster::settings::SecurityProtocol;
+use crate::commands::failure::Failure;
+use crate::commands::inputs::Inputs;
+use crate::kafka::endpoint::Endpoint;
+use crate::kafka::endpoint::Tls;
+use crate::kafka::login::Login;
+use crate::kafka::node_id::NodeId;
+use crate::pki::handshake::TlsClient;
+use crate::quorum::io::Controller;
+use crate::quorum::own;
+use crate::quorum::own::Own;
+use crate::reload::channel::NodeChannels;
+use crate::reload::listener::controller_names;
+use crate::reload::listener::security_protocol;
+use crate::reload::node_properties::ListenerName;
+use crate::reload::node_properties::NodeProperties;
+
+/// The controllers, and what this node knows of itself and of them before it has looked.
+pub struct Controllers {
+    /// Their listener; `None` where the properties name none.
+    pub listener: Option<ListenerName>,
+    protocol: SecurityProtocol,
+    addresses: Vec<Address>,
+    /// What verdicts are made with.
+    pub own: Own,
+    /// Where `meta.properties` of the metadata log lies.
+    pub metadata_log_dir: Option<PathBuf>,
+}
+
+struct Address {
+    node_id: Option<NodeId>,
+    host: String,
+    port: u16,
+}
+
+impl Controllers {
+    /// Of a node that `kraftlet init` has prepared: the settings know every node.
+    pub fn of_settings(inputs: &Inputs, properties: &NodeProperties) -> Result<Self, Failure> {
+        let cluster = &inputs.cluster;
+        let nodes = cluster.nodes(inputs.facts.namespace.as_deref());
+        let mut addresses = Vec::new();
+        let (mut controllers, mut brokers) = (BTreeSet::new(), BTreeSet::new());
+        for node in &nodes {
+            if node.pool.roles.is_broker() {
+                brokers.insert(node.node_id);
+            }
+            if let Some(listener) = cluster.controller_listener().filter(|_| node.pool.roles.is_controller())
+            {
+                let (host, port) = cluster.address(node, listener)?;
+                controllers.insert(node.node_id);
+                addresses.push(Address { node_id: Some(node.node_id), host, port });
+            }
+        }
+        let own = Own {
+            formed: cluster.settings.formed,
+            controllers,
+            brokers,
+            ..own(properties, inputs.node.node_id, inputs.node.pool.roles)
+        };
+        Ok(Self::new(properties, addresses, own))
+    }
+
+    /// Of a node that somebody else configures: `controller.quorum.voters` or `controller.quorum.bootstrap.servers`,
+    /// whichever is there.
+    pub fn of_properties(properties: &NodeProperties, channels: &NodeChannels) -> Self {
+        let voters = properties.list("controller.quorum.voters");
+        let voters = voters.iter().filter_map(|voter| {
+            let (node_id, address) = voter.split_once('@')?;
+            Some((node_id.parse().ok(), address))
+        });
+        let servers = properties.list("controller.quorum.bootstrap.servers");
+        let servers = servers.iter().map(|address| (None, *address));
+        let address = |(node_id, text): (Option<NodeId>, &str)| {
+            let (host, port) = text.rsplit_once(':')?;
+            let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+            Some(Address { node_id, host, port: port.parse().ok()? })
+        };
+        let addresses: Vec<Address> = voters.chain(servers).filter_map(address).collect();
+        let controllers = addresses.iter().filter_map(|one| one.node_id).collect();
+        // A Kafka that somebody else has begun is taken to have run before.
+        let own = Own { formed: true, controllers, ..own(properties, channels.node_id, channels.roles) };
+        Self::new(properties, addresses, own)
+    }
+
+    fn new(properties: &NodeProperties, addresses: Vec<Address>, own: Own) -> Self {
+        let listener = controller_names(properties).into_iter().next();
+        let protocol = listener.as_ref().and_then(|listener| security_protocol(properties, listener).ok());
+        let log_dir = |key| properties.list(key).first().map(PathBuf::from);
+        Self {
+            listener,
+            protocol: protocol.unwrap_or(SecurityProtocol::Plaintext),
+            addresses,
+            own,
+            metadata_log_dir: log_dir("metadata.log.dir")
+                .or_else(|| log_dir("log.dirs"))
+                .or_else(|| log_dir("log.dir")),
+        }
+    }
+
+    /// Whether their listener has TLS.
+    pub fn has_tls(&self) -> bool {
+        self.protocol.has_tls()
+    }
+
+    /// Every controller as it is dialled with this leaf and trust; without them a listener that has TLS is not dialled.
+    pub fn dialled(&self, client: Option<&TlsClient>, login: Option<&Login>) -> Vec<Controller> {
+        let controller = |one: &Address| {
+            let tls = match client {
+                _ if !self.has_tls() => None,
+                Some(client) => Some(Tls::new(client.clone(), &one.host)?),
+                None => return None,
+            };
+            let address = host_port(&one.host, one.port);
+            let login = login.cloned().filter(|_| self.protocol.has_sasl());
+            Some(Controller { node_id: one.node_id, endpoint: Endpoint { address, tls, login } })
+        };
+        self.addresses.iter().filter_map(controller).collect()
+    }
+}
+
+/// What the node's own properties say, by Kafka's defaults where they are silent.
+fn own(properties: &NodeProperties, node_id: NodeId, roles: ProcessRoles) -> Own {
+    let milliseconds = |key, default: Duration| {
+        let found = properties.value(key).and_then(|text| text.trim().parse().ok());
+        found.map_or(default, Duration::from_millis)
+    };
+    let is_static = !properties.list("controller.quorum.voters").is_empty();
+    let no_op_interval = milliseconds("metadata.max.idle.interval.ms", own::NO_OP_INTERVAL);
+    Own {
+        node_id,
+        roles,
+        directory_id: None,
+        quorum: if is_static { QuorumKind::Static } else { QuorumKind::Dynamic },
+        formed: false,
+        controllers: BTreeSet::new(),
+        brokers: BTreeSet::new(),
+        fetch_timeout: milliseconds("controller.quorum.fetch.timeout.ms", own::FETCH_TIMEOUT),
+        no_op_interval: Some(no_op_interval).filter(|interval| !interval.is_zero()),
+        session_timeout: milliseconds("broker.session.timeout.ms", own::SESSION_TIMEOUT),
+    }
+}

@@ -1,0 +1,126 @@
+//! The loop that looks at the controllers: how the quorum is, and what this node is in it.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use crate::certificates::bundle::Bundle;
+use crate::cluster::io as cluster_io;
+use crate::commands::sidecar::context::Context;
+use crate::commands::sidecar::verify::tls_client;
+use crate::kafka::meta_properties::MetaProperties;
+use crate::kafka::node_id::NodeId;
+use crate::kafka::uuid::Uuid;
+use crate::quorum::history::History;
+use crate::quorum::io::Controller;
+use crate::quorum::io::Looker;
+use crate::quorum::member::MemberVerdict;
+use crate::quorum::verdict::Verdict;
+use crate::quorum::view::Quorum;
+use crate::quorum::view::QuorumState;
+
+/// Between looks; a pod's own share is added, so that a cluster's agents do not ask all at once.
+const LOOK_EVERY: Duration = Duration::from_millis(1000);
+const SHARE: Duration = Duration::from_millis(37);
+const SHARES: u32 = 7;
+
+/// What one round of questions gets. A leader answers within milliseconds; half of the fetch timeout is long.
+const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+
+/// The controllers with the leaf and the trust that they are dialled with.
+#[derive(Default)]
+struct Dialled {
+    bundle: Option<Bundle>,
+    controllers: Vec<Controller>,
+}
+
+/// Looks for ever.
+pub async fn watch(context: Rc<Context>) {
+    let mut own = context.controllers.own.clone();
+    let mut looker = Looker::default();
+    let mut history = History::default();
+    let (mut verdict, mut member) = (Verdict::default(), MemberVerdict::default());
+    let mut dialled = Dialled::default();
+    loop {
+        if own.directory_id.is_none() {
+            own.directory_id = directory_id(&context);
+        }
+        dialled.refresh(&context);
+        let is_own = |one: &Controller| own.roles.is_controller() && one.node_id == Some(own.node_id);
+        let place = dialled.controllers.iter().position(is_own);
+        let sighting = looker.look(&dialled.controllers, place, ANSWER_WITHIN).await;
+        history.take(&sighting, &own);
+        let quorum = verdict.judge(&history, &own);
+        let part = member.judge(&history, &own).filter(|_| own.roles.is_controller());
+        let before = context.board.quorum();
+        context.board.change(|snapshot| {
+            snapshot.quorum.clone_from(&quorum);
+            snapshot.member = part;
+        });
+        if let Some(quorum) = &quorum {
+            tell(&context, before.as_ref(), quorum);
+        }
+        sleep(LOOK_EVERY + share(own.node_id)).await;
+    }
+}
+
+impl Dialled {
+    /// Takes what is installed now; connections that are open stay.
+    fn refresh(&mut self, context: &Context) {
+        let (controllers, login) = (&context.controllers, context.login.as_ref());
+        let Some(listener) = controllers.listener.as_ref().filter(|_| controllers.has_tls()) else {
+            if self.controllers.is_empty() {
+                self.controllers = controllers.dialled(None, login);
+            }
+            return;
+        };
+        // Between two files of a renewal there may be nothing; what was there is still good.
+        let Ok(bundle) = context.installed_under(listener) else { return };
+        let is_same = |known: &Bundle| {
+            known.leaf().fingerprint() == bundle.leaf().fingerprint() && known.anchors() == bundle.anchors()
+        };
+        if self.bundle.as_ref().is_some_and(is_same) {
+            return;
+        }
+        if let Ok(client) = tls_client(&bundle) {
+            self.controllers = controllers.dialled(Some(&client), login);
+            self.bundle = Some(bundle);
+        }
+    }
+}
+
+/// The id of this node's metadata directory, as soon as it is formatted.
+fn directory_id(context: &Context) -> Option<Uuid> {
+    let path = context.controllers.metadata_log_dir.as_ref()?.join("meta.properties");
+    let bytes = cluster_io::read(&path).ok()?;
+    MetaProperties::decode(&bytes).ok()?.directory_id
+}
+
+/// A new leader and another state are told once.
+fn tell(context: &Context, before: Option<&Quorum>, now: &Quorum) {
+    let was = before.map_or(QuorumState::Unknown, |before| before.state);
+    if was != now.state {
+        match now.state {
+            QuorumState::Healthy => context.board.happened("QuorumHealthy", &now.sentence),
+            QuorumState::Unknown | QuorumState::Forming => {
+                context.board.happened("QuorumForming", &now.sentence)
+            }
+            QuorumState::Degraded => context.board.went_wrong("QuorumDegraded", &now.sentence),
+            QuorumState::MajorityLost => context.board.went_wrong("QuorumMajorityLost", &now.sentence),
+            QuorumState::Leaderless => context.board.went_wrong("QuorumLeaderless", &now.sentence),
+            QuorumState::Unstable => context.board.went_wrong("QuorumUnstable", &now.sentence),
+            QuorumState::Wedged => context.board.went_wrong("QuorumWedged", &now.sentence),
+        }
+    } else if let (Some(before), Some(leader)) = (before.and_then(|before| before.leader), now.leader)
+        && before != leader
+    {
+        let sentence = format!("node {leader} leads the quorum; it was node {before}");
+        context.board.happened("LeaderChanged", &sentence);
+    }
+}
+
+/// A node's own part of a second.
+fn share(node_id: NodeId) -> Duration {
+    SHARE * (node_id.get().unsigned_abs() % SHARES)
+}
