@@ -17,6 +17,8 @@ pub mod checkpoint;
 pub mod requests;
 pub mod describe_quorum;
 pub mod alter_configs;
+pub mod topics;
+pub mod topic_configs;
 pub mod login;
 pub mod scram_client;
 pub mod sasl;

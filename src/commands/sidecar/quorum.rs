@@ -9,14 +9,17 @@ use crate::certificates::bundle::Bundle;
 use crate::cluster::io as cluster_io;
 use crate::commands::sidecar::context::Context;
 use crate::commands::sidecar::verify::tls_client;
+use crate::health::snapshot::Condition;
+use crate::health::text::Text;
+use crate::health::text::Word;
 use crate::kafka::meta_properties::MetaProperties;
 use crate::kafka::node_id::NodeId;
 use crate::kafka::uuid::Uuid;
-use crate::quorum::history::History;
+use crate::quorum::conditions::Condition as Stated;
+use crate::quorum::conditions::conditions;
 use crate::quorum::io::Controller;
 use crate::quorum::io::Looker;
-use crate::quorum::member::MemberVerdict;
-use crate::quorum::verdict::Verdict;
+use crate::quorum::judge::Judge;
 use crate::quorum::view::Quorum;
 use crate::quorum::view::QuorumState;
 
@@ -38,31 +41,41 @@ struct Dialled {
 /// Looks for ever.
 pub async fn watch(context: Rc<Context>) {
     let mut own = context.controllers.own.clone();
+    let mut judge = Judge::new(own.clone());
     let mut looker = Looker::default();
-    let mut history = History::default();
-    let (mut verdict, mut member) = (Verdict::default(), MemberVerdict::default());
     let mut dialled = Dialled::default();
     loop {
         if own.directory_id.is_none() {
             own.directory_id = directory_id(&context);
+            judge.know(own.clone());
         }
         dialled.refresh(&context);
         let is_own = |one: &Controller| own.roles.is_controller() && one.node_id == Some(own.node_id);
         let place = dialled.controllers.iter().position(is_own);
-        let sighting = looker.look(&dialled.controllers, place, ANSWER_WITHIN).await;
-        history.take(&sighting, &own);
-        let quorum = verdict.judge(&history, &own);
-        let part = member.judge(&history, &own).filter(|_| own.roles.is_controller());
-        let before = context.board.quorum();
-        context.board.change(|snapshot| {
-            snapshot.quorum.clone_from(&quorum);
-            snapshot.member = part;
-        });
-        if let Some(quorum) = &quorum {
-            tell(&context, before.as_ref(), quorum);
-        }
+        judge.take(&looker.look(&dialled.controllers, place, ANSWER_WITHIN).await);
+        show(&context, &judge);
         sleep(LOOK_EVERY + share(own.node_id)).await;
     }
+}
+
+/// What the judge has found becomes part of the snapshot.
+fn show(context: &Context, judge: &Judge) {
+    let before = context.board.quorum();
+    context.board.change(|snapshot| {
+        snapshot.quorum = judge.quorum().cloned();
+        snapshot.member = judge.member().filter(|_| judge.own().roles.is_controller()).cloned();
+    });
+    if let Some(quorum) = judge.quorum() {
+        tell(context, before.as_ref(), quorum);
+    }
+    let condition = |one: Stated| Condition {
+        reason: Word::of(one.reason),
+        sentence: Text::new(one.sentence),
+        since: one.since,
+        matters_at: one.matters_at,
+        remedy: Some(Text::new(one.remedy)),
+    };
+    context.board.conditions("quorum", conditions(judge).into_iter().map(condition).collect());
 }
 
 impl Dialled {
