@@ -52,6 +52,9 @@ const FORMING: Duration = Duration::from_secs(5 * 60);
 /// Between a change of the settings and that of the voters there is the time of a roll.
 const VOTERS_CHANGE: Duration = Duration::from_secs(10 * 60);
 
+/// Agents look at different moments, and around an election each sees its own part of it.
+const LOOKS_APART: Duration = Duration::from_secs(30);
+
 /// All conditions, in a fixed order: the quorum, this node's part in it, its broker, its partitions, then what was seen
 /// by the way.
 pub fn conditions(judge: &Judge) -> Vec<Condition> {
@@ -64,7 +67,8 @@ pub fn conditions(judge: &Judge) -> Vec<Condition> {
     all.extend(lost(history));
     all.extend(rival(history));
     all.extend(voters_differ(history, judge));
-    all.extend(refusals(history));
+    all.extend(disagreement(judge));
+    all.extend(refusals(judge));
     all
 }
 
@@ -130,11 +134,11 @@ fn of_broker(broker: &Broker) -> Option<Condition> {
 fn of_partitions(judge: &Judge) -> Vec<Condition> {
     let Some(isr) = judge.isr() else { return Vec::new() };
     let below = judge.below_since().map(|since| {
-        let sentence = format!("{} with a replica here are under their min.insync.replicas", isr.below());
+        let sentence = format!("{}: fewer replicas in sync than min.insync.replicas", isr.below());
         condition("PartitionsUnderMinIsr", sentence, since, Duration::ZERO, STATUS)
     });
     let sole = judge.sole_since().map(|since| {
-        let sentence = format!("{} have no other replica in sync than that of this broker", isr.sole());
+        let sentence = format!("{}: no other replica is in sync than that of this broker", isr.sole());
         condition("SoleInSyncReplica", sentence, since, RESTART, STATUS)
     });
     below.into_iter().chain(sole).collect()
@@ -178,10 +182,21 @@ fn voters_differ(history: &History, judge: &Judge) -> Option<Condition> {
     is_old.then(|| condition("VotersDiffer", sentence, history.timeline().date(since), DAY, STATUS))
 }
 
-fn refusals(history: &History) -> impl Iterator<Item = Condition> {
+fn disagreement(judge: &Judge) -> Option<Condition> {
+    let (since, sentence) = judge.disagreement()?;
+    let is_old = judge.history().timeline().age(since) >= LOOKS_APART;
+    let since = judge.history().timeline().date(since);
+    is_old.then(|| condition("NodesDisagree", sentence.to_owned(), since, Duration::ZERO, STATUS))
+}
+
+fn refusals(judge: &Judge) -> impl Iterator<Item = Condition> {
+    let history = judge.history();
     // Where a leader answers nothing is lost but the sight of one.
     let after = if history.reading().is_some() { DAY } else { Duration::ZERO };
-    history.refusals().iter().map(move |refusal| {
+    // A Kafka that starts or stops breaks handshakes off.
+    let patience = judge.own().election_grace();
+    let lasting = history.refusals().iter().filter(move |one| history.timeline().age(one.since) >= patience);
+    lasting.map(move |refusal| {
         let sentence = format!("controller {} refuses this agent: {}", refusal.name, refusal.sentence);
         condition("ControllerRefuses", sentence, history.timeline().date(refusal.since), after, DOCTOR)
     })
@@ -203,8 +218,6 @@ mod tests {
     use super::*;
     use crate::cluster::settings::QuorumKind;
     use crate::kafka::describe_quorum::QuorumInfo;
-    use crate::quorum::isr::Isr;
-    use crate::quorum::isr::PartitionReplicas;
     use crate::quorum::own::Own;
     use crate::quorum::sighting::Answer;
     use crate::quorum::sighting::Asked;
@@ -215,8 +228,10 @@ mod tests {
     use crate::quorum::testing::asked;
     use crate::quorum::testing::at;
     use crate::quorum::testing::info;
+    use crate::quorum::testing::isr;
     use crate::quorum::testing::node;
     use crate::quorum::testing::own;
+    use crate::quorum::testing::partition;
 
     const WELL: &[(i32, i64)] = &[(1, 0), (2, 200), (3, 200)];
 
@@ -279,7 +294,8 @@ mod tests {
             all.push(asked("fr").remove(1));
             all
         };
-        assert_eq!(told(own(1), 3, refused), [("ControllerRefuses", 24 * 60 * 60)]);
+        assert_eq!(told(own(1), 10, refused), []);
+        assert_eq!(told(own(1), 11, refused), [("ControllerRefuses", 24 * 60 * 60)]);
         let of_two = Own { controllers: [1, 2].map(node).into(), ..own(1) };
         let well = |high| leads(info(1, 7, high, WELL));
         assert_eq!(told(of_two.clone(), 600, well), []);
@@ -294,36 +310,44 @@ mod tests {
     }
 
     #[test]
+    fn nodes_that_go_on_seeing_different_quorums_are_told() {
+        let (mut here, mut there) = (Judge::new(own(1)), Judge::new(own(2)));
+        for second in 0..=30 {
+            let high = 2 * i64::try_from(second).unwrap() + 100;
+            here.take(&Sighting { at: at(second), controllers: leads(info(1, 7, high, WELL)) });
+            there.take(&Sighting { at: at(second), controllers: leads(info(1, 6, high, WELL)) });
+            here.take_peers(&[(node(2), there.quorum().unwrap().clone())]);
+            assert_eq!(conditions(&here).len(), usize::from(second == 30), "{second}");
+        }
+        let told = conditions(&here);
+        assert_eq!((told[0].reason, told[0].since), ("NodesDisagree", at(0)));
+        here.take_peers(&[]);
+        assert_eq!(conditions(&here), []);
+    }
+
+    #[test]
     fn a_broker_and_its_partitions_are_told_with_their_dates() {
         let mut judge = Judge::new(own(101));
-        let mut isr = |second, in_sync: &[i32]| {
+        let mut told_at = |second, in_sync: &[i32]| {
             judge.take(&Sighting { at: at(second), controllers: leads(info(1, 7, 100, WELL)) });
             judge.take_broker(&BrokerSighting {
                 at: at(second),
                 own: Some(OwnBroker::Answers { applied: Some(99) }),
                 listed_by: [102, 103].map(|id| (node(id), Listed::Fenced)).into(),
             });
-            let mut isr = Isr::new(node(101), at(second));
-            isr.take(&PartitionReplicas {
-                topic: "orders",
-                index: 7,
-                replicas: &[101, 102, 103].map(node),
-                isr: &in_sync.iter().map(|id| node(*id)).collect::<Vec<_>>(),
-                min_insync: 2,
-            });
-            judge.take_isr(isr);
+            judge.take_isr(isr(second, partition(7, &[101, 102, 103], in_sync)));
             conditions(&judge)
         };
-        assert_eq!(isr(1, &[101, 102]).len(), 1);
-        let told = isr(2, &[101]);
+        assert_eq!(told_at(1, &[101, 102]).len(), 1);
+        let told = told_at(2, &[101]);
         let reasons: Vec<_> = told.iter().map(|one| (one.reason, one.since)).collect();
         let want = [("BrokerFenced", at(1)), ("PartitionsUnderMinIsr", at(2)), ("SoleInSyncReplica", at(2))];
         assert_eq!(reasons, want);
         assert_eq!(
             told[1].sentence,
-            "1 partition (orders-7) with a replica here are under their min.insync.replicas"
+            "1 partition (orders-7): fewer replicas in sync than min.insync.replicas"
         );
-        assert_eq!(isr(3, &[101]).iter().map(|one| one.since).collect::<Vec<_>>(), [at(1), at(2), at(2)]);
-        assert_eq!(isr(4, &[102]).len(), 2);
+        assert_eq!(told_at(3, &[101]).iter().map(|one| one.since).collect::<Vec<_>>(), [at(1), at(2), at(2)]);
+        assert_eq!(told_at(4, &[102]).len(), 2);
     }
 }

@@ -5,27 +5,16 @@
 //! replicas than must be in sync (one replica, the most frequent case) loses by every stop, today as tomorrow; to wait
 //! for it would be to wait for ever.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::SystemTime;
 
 use crate::kafka::node_id::NodeId;
+use crate::kafka::topics::Page;
+use crate::kafka::topics::Partition;
+use crate::kafka::topics::Topic;
 use crate::quorum::view::Blocker;
 use crate::quorum::view::Note;
-
-/// One partition, as a broker lists it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PartitionReplicas<'a> {
-    /// Its topic.
-    pub topic: &'a str,
-    /// Its number.
-    pub index: i32,
-    /// All replicas.
-    pub replicas: &'a [NodeId],
-    /// Those in sync.
-    pub isr: &'a [NodeId],
-    /// `min.insync.replicas` of its topic.
-    pub min_insync: u32,
-}
 
 /// The partitions of one broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,8 +62,24 @@ impl Isr {
         }
     }
 
-    /// Takes in a partition; those without a replica on the broker are passed over. Each counts as the worst that it is.
-    pub fn take(&mut self, partition: &PartitionReplicas<'_>) {
+    /// The topics of a page with a replica on the broker: those whose `min.insync.replicas` has to be asked for.
+    pub fn topics<'a>(&self, page: &'a Page) -> Vec<&'a str> {
+        let is_here = |partition: &Partition| partition.replicas.contains(&self.broker);
+        let is_needed = |topic: &&Topic| topic.partitions.iter().any(is_here);
+        page.topics.iter().filter(is_needed).map(|topic| topic.name.as_str()).collect()
+    }
+
+    /// Takes in a page and the `min.insync.replicas` of its topics. A topic without one is there no more.
+    pub fn take(&mut self, page: &Page, min_insync_replicas: &BTreeMap<String, u32>) {
+        for topic in &page.topics {
+            if let Some(min_insync) = min_insync_replicas.get(&topic.name) {
+                topic.partitions.iter().for_each(|partition| self.add(&topic.name, partition, *min_insync));
+            }
+        }
+    }
+
+    /// Adds a partition; those without a replica on the broker are passed over. Each counts as the worst that it is.
+    fn add(&mut self, topic: &str, partition: &Partition, min_insync: u32) {
         let is_own = |node_id: &NodeId| *node_id == self.broker;
         if !partition.replicas.iter().any(is_own) {
             return;
@@ -82,9 +87,9 @@ impl Isr {
         self.all = self.all.saturating_add(1);
         let is_in_sync = partition.isr.iter().any(is_own);
         let (replicas, isr) = (partition.replicas.len(), partition.isr.len());
-        let min_insync = usize::try_from(partition.min_insync).unwrap_or(usize::MAX);
+        let min_insync = usize::try_from(min_insync).unwrap_or(usize::MAX);
         if isr < min_insync {
-            self.below.add(partition);
+            self.below.add(topic, partition);
         }
         let kind = match (is_in_sync, isr) {
             // Another may be in sync later; a single replica never has another.
@@ -97,7 +102,7 @@ impl Isr {
             // It holds nothing up, so its stop takes nothing away.
             (false, _) => &mut self.out_of_sync,
         };
-        kind.add(partition);
+        kind.add(topic, partition);
     }
 
     /// When the look began.
@@ -123,14 +128,15 @@ impl Isr {
     /// What holds a stop back, worst first.
     pub fn blockers(&self) -> Vec<Blocker> {
         let b = self.broker;
-        let blocker = |few: &Few, reason: &'static str, what: &str| {
-            few.any().then(|| Blocker { reason: reason.to_owned(), sentence: format!("{few} {what}") })
+        let blocker = |few: &Few, reason: &str, what: &str| {
+            few.any().then(|| Blocker { reason: reason.to_owned(), sentence: format!("{few}: {what}") })
         };
         let sole = format!(
-            "have no other replica in sync than that of broker {b}: without it nobody can read or write"
+            "no other replica is in sync than that of broker {b}, without which nobody can read or write"
         );
-        let under = format!("are under their min.insync.replicas already, and broker {b} is in sync");
-        let would_fall = format!("would fall below their min.insync.replicas without broker {b}");
+        let under =
+            format!("fewer replicas in sync than min.insync.replicas already, that of broker {b} among them");
+        let would_fall = format!("without broker {b} fewer replicas in sync than min.insync.replicas");
         [
             blocker(&self.sole, "SoleInSyncReplica", &sole),
             blocker(&self.under, "UnderMinIsr", &under),
@@ -144,15 +150,14 @@ impl Isr {
     /// What suffers by any stop of this broker, whenever it is.
     pub fn notes(&self) -> Vec<Note> {
         let b = self.broker;
-        let note = |few: &Few, reason: &'static str, what: &str| {
-            few.any().then(|| Note { reason: reason.to_owned(), sentence: format!("{few} {what}") })
+        let note = |few: &Few, reason: &str, what: &str| {
+            few.any().then(|| Note { reason: reason.to_owned(), sentence: format!("{few}: {what}") })
         };
-        let single = format!("have one replica, on broker {b}: they are away while it is, whenever that is");
+        let single = format!("one replica, on broker {b}: away while it is, whenever that is");
         let tight = format!(
-            "have no more replicas than their min.insync.replicas: writes with acks=all wait while broker {b} is away"
+            "as many replicas as min.insync.replicas: writes with acks=all wait while broker {b} is away"
         );
-        let out_of_sync =
-            format!("have a replica on broker {b} that is not in sync; its stop takes nothing from them");
+        let out_of_sync = format!("the replica on broker {b} is not in sync: its stop takes nothing away");
         [
             note(&self.single, "SingleReplica", &single),
             note(&self.tight, "NoReplicaToSpare", &tight),
@@ -165,15 +170,11 @@ impl Isr {
 }
 
 impl Few {
-    fn add(&mut self, partition: &PartitionReplicas<'_>) {
+    fn add(&mut self, topic: &str, partition: &Partition) {
         self.count = self.count.saturating_add(1);
         if self.names.len() < MOST_NAMES {
-            let end = partition.topic.floor_char_boundary(MOST_BYTES);
-            self.names.push(format!(
-                "{}-{}",
-                partition.topic.get(..end).unwrap_or_default(),
-                partition.index
-            ));
+            let end = topic.floor_char_boundary(MOST_BYTES);
+            self.names.push(format!("{}-{}", topic.get(..end).unwrap_or_default(), partition.index));
         }
     }
 
@@ -203,22 +204,16 @@ mod tests {
     use super::*;
     use crate::quorum::testing::at;
     use crate::quorum::testing::node;
+    use crate::quorum::testing::partition;
 
     /// Partitions as (replicas, in sync, min.insync.replicas), of a topic each; the broker is 1. Blockers, then notes.
     fn reasons(partitions: &[(&[i32], &[i32], u32)]) -> (Vec<String>, Vec<String>) {
         let mut isr = Isr::new(node(1), at(0));
         for (replicas, in_sync, min_insync) in partitions {
-            let ids = |ids: &[i32]| ids.iter().map(|id| node(*id)).collect::<Vec<_>>();
-            isr.take(&PartitionReplicas {
-                topic: "orders",
-                index: 0,
-                replicas: &ids(replicas),
-                isr: &ids(in_sync),
-                min_insync: *min_insync,
-            });
+            isr.add("orders", &partition(0, replicas, in_sync), *min_insync);
         }
-        let blockers = isr.blockers().iter().map(|blocker| blocker.reason.clone()).collect();
-        (blockers, isr.notes().iter().map(|note| note.reason.clone()).collect())
+        let blockers = isr.blockers().into_iter().map(|blocker| blocker.reason).collect();
+        (blockers, isr.notes().into_iter().map(|note| note.reason).collect())
     }
 
     #[test]
@@ -246,10 +241,7 @@ mod tests {
             (&[2, 3], &[2], 2, None, None),
             (&[1, 2], &[1, 2], 0, None, None),
         ] {
-            let want = (
-                blocker.into_iter().map(str::to_owned).collect(),
-                note.into_iter().map(str::to_owned).collect(),
-            );
+            let want = (Vec::from_iter(blocker.map(str::to_owned)), Vec::from_iter(note.map(str::to_owned)));
             assert_eq!(
                 reasons(&[(replicas, in_sync, min_insync)]),
                 want,
@@ -265,21 +257,30 @@ mod tests {
         assert_eq!(reasons(&some).0, ["SoleInSyncReplica", "UnderMinIsr", "WouldFallUnderMinIsr"]);
         let mut isr = Isr::new(node(1), at(0));
         for index in 0..5 {
-            let (replicas, in_sync) = ([1, 2, 3].map(node), [1, 2].map(node));
-            let partition = PartitionReplicas {
-                topic: "orders",
-                index,
-                replicas: &replicas,
-                isr: &in_sync,
-                min_insync: 2,
-            };
-            isr.take(&partition);
+            isr.add("orders", &partition(index, &[1, 2, 3], &[1, 2]), 2);
         }
         assert_eq!(
             isr.blockers()[0].sentence,
-            "5 partitions (orders-0, orders-1, orders-2, …) would fall below their min.insync.replicas without broker 1"
+            "5 partitions (orders-0, orders-1, orders-2, …): without broker 1 fewer replicas in sync than min.insync.replicas"
         );
         assert_eq!((isr.partitions(), isr.below().count(), isr.sole().count()), (5, 0, 0));
+    }
+
+    #[test]
+    fn only_topics_with_a_replica_here_are_asked_about_and_one_that_is_gone_is_passed_over() {
+        let topic = |name: &str, partitions| Topic { name: name.to_owned(), partitions };
+        let page = Page {
+            topics: vec![
+                topic("elsewhere", vec![partition(0, &[2, 3], &[2])]),
+                topic("gone", vec![partition(0, &[1, 2], &[1])]),
+                topic("here", vec![partition(0, &[2, 3], &[2]), partition(1, &[1, 2], &[1])]),
+            ],
+            next: None,
+        };
+        let mut isr = Isr::new(node(1), at(0));
+        assert_eq!(isr.topics(&page), ["gone", "here"]);
+        isr.take(&page, &[("here".to_owned(), 1)].into());
+        assert_eq!((isr.partitions(), isr.sole().to_string()), (1, "1 partition (here-1)".to_owned()));
     }
 
     proptest! {
@@ -292,11 +293,7 @@ mod tests {
         ) {
             let mut isr = Isr::new(node(1), at(0));
             for (topic, index, replicas, in_sync, min_insync) in &partitions {
-                let ids = |ids: &[i32]| ids.iter().map(|id| node(*id)).collect::<Vec<_>>();
-                let (replicas, in_sync) = (ids(replicas), ids(in_sync));
-                isr.take(&PartitionReplicas {
-                    topic, index: *index, replicas: &replicas, isr: &in_sync, min_insync: *min_insync % 5,
-                });
+                isr.add(topic, &partition(*index, replicas, in_sync), *min_insync % 5);
             }
             let kinds = [&isr.sole, &isr.under, &isr.would_fall, &isr.out_of_sync, &isr.single, &isr.tight];
             let counted: u64 = kinds.iter().map(|few| few.count).sum();

@@ -307,12 +307,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::quorum::isr::PartitionReplicas;
     use crate::quorum::testing::at;
     use crate::quorum::testing::directory;
     use crate::quorum::testing::info;
+    use crate::quorum::testing::isr;
     use crate::quorum::testing::node;
     use crate::quorum::testing::own;
+    use crate::quorum::testing::partition;
     use crate::quorum::voters::Reading;
     use crate::quorum::voters::spare;
 
@@ -352,17 +353,9 @@ mod tests {
         Broker { standing, sentence: String::new(), since: at(0), metadata_lag: None }
     }
 
-    /// The partitions of a broker: with these replicas in sync, of 101, 102 and 103, at least two wanted.
-    fn isr(broker: i32, in_sync: &[i32]) -> Isr {
-        let mut isr = Isr::new(node(broker), at(NOW - 2));
-        isr.take(&PartitionReplicas {
-            topic: "orders",
-            index: 0,
-            replicas: &[101, 102, 103].map(node),
-            isr: &in_sync.iter().map(|id| node(*id)).collect::<Vec<_>>(),
-            min_insync: 2,
-        });
-        isr
+    /// The partition of broker 101, with these replicas in sync.
+    fn in_sync(in_sync: &[i32]) -> Isr {
+        isr(NOW - 2, partition(0, &[101, 102, 103], in_sync))
     }
 
     fn facts(own: &Own) -> Facts<'_> {
@@ -380,8 +373,8 @@ mod tests {
 
     fn reasons(facts: &Facts<'_>) -> (Vec<String>, Vec<String>) {
         let stop = stop(facts, at(NOW));
-        let blockers = stop.blockers.iter().map(|blocker| blocker.reason.clone()).collect();
-        (blockers, stop.notes.iter().map(|note| note.reason.clone()).collect())
+        let blockers = stop.blockers.into_iter().map(|blocker| blocker.reason).collect();
+        (blockers, stop.notes.into_iter().map(|note| note.reason).collect())
     }
 
     #[test]
@@ -418,33 +411,26 @@ mod tests {
         ] {
             let (own, quorum) = (own(id), quorum(state, ago, standings));
             let found = reasons(&Facts { quorum: Some(&quorum), ..facts(&own) });
-            let want = (
-                want.into_iter().map(str::to_owned).collect(),
-                note.into_iter().map(str::to_owned).collect(),
+            assert_eq!(
+                found,
+                (Vec::from_iter(want.map(str::to_owned)), Vec::from_iter(note.map(str::to_owned))),
+                "{state:?} {standings} {id}"
             );
-            assert_eq!(found, want, "{state:?} {standings} {id}");
         }
         let replaced = Own { directory_id: Some(directory(9)), ..own(2) };
         let quorum = quorum(Degraded, 99, "lcs");
-        assert_eq!(reasons(&Facts { quorum: Some(&quorum), ..facts(&replaced) }).0, Vec::<&str>::new());
+        assert_eq!(reasons(&Facts { quorum: Some(&quorum), ..facts(&replaced) }).0, Vec::<String>::new());
     }
 
     #[test]
     fn a_broker_stops_where_its_partitions_can_do_without_it() {
         use BrokerStanding::*;
         let healthy = quorum(QuorumState::Healthy, 99, "lcc");
-        let (all, some) = (isr(101, &[101, 102, 103]), isr(101, &[101, 102]));
-        let mut nothing = Isr::new(node(101), at(NOW));
+        let (all, some) = (in_sync(&[101, 102, 103]), in_sync(&[101, 102]));
+        let nothing = isr(NOW, partition(0, &[102], &[]));
         let states = |state| quorum(state, 99, "css");
         let (lost, forming, unknown) =
             (states(QuorumState::MajorityLost), states(QuorumState::Forming), states(QuorumState::Unknown));
-        nothing.take(&PartitionReplicas {
-            topic: "x",
-            index: 0,
-            replicas: &[node(102)],
-            isr: &[],
-            min_insync: 1,
-        });
         for (quorum, standing, isr, want) in [
             (&healthy, Unfenced, Some(&all), vec![]),
             (&healthy, Unfenced, Some(&some), vec!["WouldFallUnderMinIsr"]),
@@ -473,7 +459,7 @@ mod tests {
     #[test]
     fn what_was_not_seen_or_is_old_is_no_permission() {
         let (own, healthy) = (own(101), quorum(QuorumState::Healthy, 99, "lcc"));
-        let all = isr(101, &[101, 102, 103]);
+        let all = in_sync(&[101, 102, 103]);
         let nothing = Facts { looked_at: None, ..facts(&own) };
         assert_eq!(reasons(&nothing).0, ["QuorumUnseen", "IsrUnseen"]);
         assert_eq!(stop(&nothing, at(NOW)).seen_at, None);
@@ -481,7 +467,7 @@ mod tests {
         assert_eq!(stop(&seen, at(NOW)).seen_at, Some(at(NOW - 2)));
         assert_eq!(stop(&seen, at(NOW + 28)).blockers, []);
         let old: Vec<_> =
-            stop(&seen, at(NOW + 31)).blockers.iter().map(|blocker| blocker.reason.clone()).collect();
+            stop(&seen, at(NOW + 31)).blockers.into_iter().map(|blocker| blocker.reason).collect();
         assert_eq!(old, ["QuorumUnknown", "IsrUnseen"]);
         // The clock was set back.
         assert_eq!(stop(&seen, at(0)).blockers, []);
