@@ -9,10 +9,15 @@ pub mod verdict;
 pub mod check;
 pub mod pulse;
 pub mod probe;
+pub mod latency;
+mod series;
+mod quorum_metrics;
 pub mod metrics;
 pub mod address;
 pub mod order;
 pub mod routes;
+pub mod connections;
+pub mod prestop;
 pub mod io;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -19,6 +19,8 @@ mod storage;
 #[cfg(test)]
 mod health;
 #[cfg(test)]
+mod probes;
+#[cfg(test)]
 mod renewal;
 #[cfg(test)]
 mod simulation;
