@@ -104,7 +104,6 @@ main() {
 }
 
 all_are_ready() {
-    SICK=()
     verdicts 90 1 <<'TABLE'
 all livez 200
 all readyz 200
@@ -116,19 +115,29 @@ TABLE
 # Waits until a pod may stop; its agent says so.
 let_go() {
     prestop "$1" "$PRESTOP_WITHIN_S" >"$FOLDER/$1.prestop" || die 1 "prestop of $1 has no answer"
-    expect "prestop of $1 answers 200" grep -q '^HTTP/1.1 200 ' "$FOLDER/$1.prestop"
-    event "$1 may stop: $(tail -n 1 "$FOLDER/$1.prestop")"
+    expect "$1 may stop: $(sed -n 's/^  "sentence": //p' "$FOLDER/$1.prestop")" has_gone "$1"
 }
 
-# Stops a pod and begins it again.
-replace() {
+end_pod() {
     SICK=("$1")
     stop_node "$1"
     take_sidecar "$1"
+}
+
+begin_pod() {
     init_pod "$1" "$FOLDER/cluster.yaml" || die 1 "kraftlet init refused $1: $(tail -n 3 "$FOLDER/$1.init.log")"
     start_sidecar "$1"
     start_node "$1"
+}
+
+# The others stay ready meanwhile.
+replace() {
+    local from
+    from="$(story_lines)"
+    end_pod "$1"
+    begin_pod "$1"
     all_are_ready
+    nobody_else_was_red "$from"
     event "$1 is back"
 }
 
@@ -146,20 +155,16 @@ two_at_once() {
     second="$1"
     expect "$first goes first, for its node id is lower" has_gone "$first"
     expect "$second waits" not has_gone "$second"
-    SICK=("$first")
-    stop_node "$first"
-    take_sidecar "$first"
+    end_pod "$first"
     expect "$second waits while $first is away" not has_gone "$second"
-    init_pod "$first" "$FOLDER/cluster.yaml" || die 1 "kraftlet init refused $first: $(tail -n 3 "$FOLDER/$first.init.log")"
-    start_sidecar "$first"
-    start_node "$first"
+    begin_pod "$first"
     wait "${waiting[@]}" || die 1 "$second may not stop"
     expect "$first is ready again when $second goes" test "$(said_last "$first" readyz)" = 200
     replace "$second"
 }
 
 has_gone() {
-    grep -q '^HTTP/1.1 200 ' "$FOLDER/$1.prestop"
+    grep -q -F -e '"safe": true' "$FOLDER/$1.prestop"
 }
 
 main "$@"

@@ -32,7 +32,6 @@ TABLE
 }
 
 all_is_well() {
-    SICK=()
     verdicts "$1" "$HOLD" <<'TABLE'
 all livez 200
 all readyz 200
@@ -83,7 +82,7 @@ sick member Silent
 rest readyz 200
 all quorum Degraded
 all spare 0
-rest safe-to-stop 503 .*QuorumWouldBeLost.*
+rest safe-to-stop 503 .*QuorumNeedsIt.*
 TABLE
 }
 
@@ -157,23 +156,29 @@ TABLE
     all_is_well 60
 }
 
-# The pod comes back with another CA than its peers, in keystore and truststore, as from a wrong Secret.
+# The pod comes back with another CA than its peers, in keystore and truststore, as from a wrong Secret. What was issued
+# before is gone with the pod, as an emptyDir is.
 scenario_controller_untrusted() {
-    local pod settings="$FOLDER/foreign.yaml"
+    local pod lines settings="$FOLDER/foreign.yaml"
     pod="$(followers | head -n 1)"
     SICK=("$pod")
     sed "s#folder: \"$FOLDER/ca\"#folder: \"$FOLDER/foreign-ca\"#" "$FOLDER/cluster.yaml" >"$settings"
     expect "the settings name another CA" not cmp -s "$settings" "$FOLDER/cluster.yaml"
     end_pod "$pod"
+    rm -rf "$FOLDER/pods/$pod/run/tls"
+    lines="$(log_lines "$pod")"
     begin_pod "$pod" "$settings"
+    await_log "$pod" "$lines" 'authentication error|Failed authentication'
     verdicts 60 "$HOLD" <<'TABLE'
 all livez 200
 sick readyz 503 .*
+sick quorum Unknown
 rest readyz 200
 rest quorum Degraded
 rest spare 0
 TABLE
     end_pod "$pod"
+    rm -rf "$FOLDER/pods/$pod/run/tls"
     begin_pod "$pod" "$FOLDER/cluster.yaml"
     all_is_well 90
 }
@@ -220,9 +225,9 @@ sick readyz 503 .*
 sick startupz 503 .*
 rest readyz 200
 TABLE
-    lines="$(wc -l <"$FOLDER/$pod.log")"
+    lines="$(log_lines "$pod")"
     start_node "$pod"
-    await_recovery "$pod" "$lines"
+    await_log "$pod" "$lines" 'partition=large-.*Recovering unflushed segment'
     freeze_node "$pod"
     verdicts 20 "$HOLD" <<'TABLE'
 all livez 200
@@ -235,13 +240,17 @@ TABLE
     all_is_well 90
 }
 
-# await_recovery POD LINES: until its log, after so many lines, says that a partition of the large topic is recovered.
-await_recovery() {
+# await_log POD LINES PATTERN: until the log of its Kafka has a line like this, after so many lines.
+await_log() {
     local deadline=$((SECONDS + 60))
-    until tail -n "+$(($2 + 1))" "$FOLDER/$1.log" | grep -q 'partition=large-.*Recovering unflushed segment'; do
-        ((SECONDS < deadline)) || die 1 "$1 did not begin to recover its log within 60 s"
+    until tail -n "+$(($2 + 1))" "$FOLDER/$1.log" | grep -q -E -e "$3"; do
+        ((SECONDS < deadline)) || die 1 "the log of $1 does not say \"$3\" within 60 s"
         sleep 0.05
     done
+}
+
+log_lines() {
+    wc -l <"$FOLDER/$1.log"
 }
 
 # What a deleted pod of a StatefulSet goes through, in its two halves.

@@ -127,23 +127,17 @@ fn told(answer: io::Result<Answer>) -> String {
     }
 }
 
-/// The names of the checks that failed, or the reasons of what holds a stop back.
+/// The words for what is not well: a probe has a line `check: Word: sentence` for each check that failed, and whether a node
+/// may stop is JSON.
 fn reasons(body: &str) -> String {
-    let blockers = serde_json::from_str::<Value>(body).ok();
-    let blockers = blockers.as_ref().and_then(|json| json.pointer("/blockers")).and_then(Value::as_array);
-    let mut words: Vec<String> = match blockers {
-        Some(all) => all
-            .iter()
-            .filter_map(|one| one.pointer("/reason").and_then(Value::as_str))
-            .map(str::to_owned)
-            .collect(),
-        None => body
-            .lines()
-            .filter_map(|line| line.strip_prefix("[-]"))
-            .filter_map(|line| line.split_whitespace().next())
-            .map(str::to_owned)
-            .collect(),
+    let json: Option<Value> = serde_json::from_str(body).ok();
+    let words: Vec<String> = match json {
+        Some(json) => {
+            let blockers = json.pointer("/stop/blockers").and_then(Value::as_array);
+            let named = blockers.into_iter().flatten().filter_map(|one| one.pointer("/reason"));
+            named.filter_map(Value::as_str).map(str::to_owned).collect()
+        }
+        None => body.lines().filter_map(|line| line.split(": ").nth(1)).map(str::to_owned).collect(),
     };
-    words.dedup();
     words.join(",")
 }
