@@ -111,7 +111,7 @@ pub enum AskError {
         length: u32,
     },
     /// It does not know the question.
-    #[error("{address} does not answer {request}; is it a controller listener or a broker in KRaft mode?")]
+    #[error("{address} does not answer {request}; is it a listener of the right role, in KRaft mode?")]
     NotAsked {
         /// Where we asked.
         address: String,

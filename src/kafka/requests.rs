@@ -10,7 +10,8 @@ use crate::kafka::wire::Reader;
 use crate::kafka::wire::WireError;
 use crate::kafka::wire::Writer;
 
-/// The longest answer that is read, in bytes. A DescribeQuorum answer has about 60 for each node.
+/// The longest answer that is read, in bytes. A DescribeQuorum answer has about 60 for each node, and a Metadata answer of
+/// 3.7 about 40 for each partition that has three replicas.
 pub const MAX_RESPONSE_BYTES: usize = 1024 * 1024;
 
 /// Bytes of the length in front of each request and response.
@@ -66,6 +67,17 @@ pub enum ResponseError {
         /// What stands there.
         value: i64,
     },
+    /// A value that cannot be one of its key.
+    #[error("the answer has {key} {value:?}; want a number")]
+    Value {
+        /// The key.
+        key: &'static str,
+        /// What stands there.
+        value: String,
+    },
+    /// A page that would be followed by one that has been before.
+    #[error("the answer goes back to where it began")]
+    Circle,
     /// The answer does not speak of the metadata partition.
     #[error("the answer does not mention __cluster_metadata-0")]
     NoMetadataPartition,
@@ -82,6 +94,8 @@ impl ResponseError {
             Self::Wire(_)
             | Self::Correlation { .. }
             | Self::Field { .. }
+            | Self::Value { .. }
+            | Self::Circle
             | Self::NoMetadataPartition
             | Self::NoSuchResource => "PeerAnswerUnreadable",
         }
@@ -93,6 +107,8 @@ impl ErrorCode {
     pub const NONE: Self = Self(0);
     /// Another controller leads.
     pub const NOT_LEADER_OR_FOLLOWER: Self = Self(6);
+    /// There is no such topic.
+    pub const UNKNOWN_TOPIC_OR_PARTITION: Self = Self(3);
     /// Our principal may not ask.
     pub const CLUSTER_AUTHORIZATION_FAILED: Self = Self(31);
     /// The listener does not take the mechanism.
@@ -117,6 +133,8 @@ impl ErrorCode {
             3 => "UNKNOWN_TOPIC_OR_PARTITION",
             6 => "NOT_LEADER_OR_FOLLOWER",
             7 => "REQUEST_TIMED_OUT",
+            17 => "INVALID_TOPIC_EXCEPTION",
+            29 => "TOPIC_AUTHORIZATION_FAILED",
             31 => "CLUSTER_AUTHORIZATION_FAILED",
             33 => "UNSUPPORTED_SASL_MECHANISM",
             34 => "ILLEGAL_SASL_STATE",
@@ -127,6 +145,9 @@ impl ErrorCode {
             44 => "POLICY_VIOLATION",
             58 => "SASL_AUTHENTICATION_FAILED",
             102 => "BROKER_ID_NOT_REGISTERED",
+            104 => "INCONSISTENT_CLUSTER_ID",
+            114 => "MISMATCHED_ENDPOINT_TYPE",
+            115 => "UNSUPPORTED_ENDPOINT_TYPE",
             _ => return None,
         })
     }

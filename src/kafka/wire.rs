@@ -199,8 +199,19 @@ impl<'a> Reader<'a> {
         smallest: usize,
         element: impl FnMut(&mut Self) -> Result<T, E>,
     ) -> Result<Vec<T>, E> {
-        let count = self.compact_length()?.ok_or(WireError::NoLength)?;
-        self.elements(count, smallest, element)
+        self.compact_nullable_array(smallest, element)?.ok_or(WireError::NoLength.into())
+    }
+
+    /// The same, or null.
+    pub fn compact_nullable_array<T, E: From<WireError>>(
+        &mut self,
+        smallest: usize,
+        element: impl FnMut(&mut Self) -> Result<T, E>,
+    ) -> Result<Option<Vec<T>>, E> {
+        match self.compact_length()? {
+            None => Ok(None),
+            Some(count) => self.elements(count, smallest, element).map(Some),
+        }
     }
 
     /// A string as it was before KIP-482, not null.
@@ -366,7 +377,7 @@ impl Writer {
         self.i16(i16::try_from(text.len()).unwrap_or(i16::MAX)).raw(text.as_bytes())
     }
 
-    /// A compact string that is null.
+    /// A compact string or array that is null.
     pub fn null(&mut self) -> &mut Self {
         self.unsigned_varint(0)
     }

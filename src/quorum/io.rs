@@ -1,10 +1,11 @@
-//! Looks at the controllers: who leads, and what the leader says.
+//! Looks at the controllers: who leads, and what the leader says; and at what brokers say of a broker.
 //!
 //! Connections are kept, for a handshake each second would cost both sides more than everything else the agent does. A
 //! connection that breaks is made anew at once; one that cannot be made is tried again after a pause that grows, and
 //! until then the answer stays what it was. All who are asked are asked at the same time, so that one that is frozen
 //! does not make the others wait.
 
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::time::Duration;
 use std::time::SystemTime;
@@ -14,11 +15,16 @@ use tokio::time::Instant;
 
 use crate::kafka::ask_error::AskError;
 use crate::kafka::connection::io::Connection;
+use crate::kafka::describe_cluster::ListedBroker;
 use crate::kafka::describe_quorum::QuorumInfo;
 use crate::kafka::endpoint::Endpoint;
 use crate::kafka::node_id::NodeId;
+use crate::kafka::requests::ApiVersions;
 use crate::quorum::sighting::Answer;
 use crate::quorum::sighting::Asked;
+use crate::quorum::sighting::BrokerSighting;
+use crate::quorum::sighting::Listed;
+use crate::quorum::sighting::OwnBroker;
 use crate::quorum::sighting::Sighting;
 
 /// A controller, and how it is reached.
@@ -33,23 +39,29 @@ pub struct Controller {
 /// Looks again and again.
 #[derive(Default)]
 pub struct Looker {
-    asked: Vec<Line>,
+    asked: Vec<Line<Answer>>,
     /// Where the last leader that answered is.
     leader: Option<usize>,
 }
 
-/// A controller and the connection to it.
+/// Looks at this broker, and at what others say of it.
 #[derive(Default)]
-struct Line {
-    connection: Option<Connection>,
-    /// No new connection before this.
-    pause: Option<Pause>,
+pub struct BrokerLooker {
+    own: Line<OwnBroker>,
+    others: BTreeMap<NodeId, Line<Option<Listed>>>,
 }
 
-struct Pause {
+/// A connection that is kept, and what is said while none can be made.
+struct Line<T> {
+    connection: Option<Connection>,
+    /// No new connection before this.
+    pause: Option<Pause<T>>,
+}
+
+struct Pause<T> {
     until: Instant,
     length: Duration,
-    answer: Answer,
+    answer: T,
 }
 
 /// The pause after a connection that could not be made, and the longest it grows to: sooner than an election may take,
@@ -103,7 +115,7 @@ impl Looker {
             };
             let (endpoint, mut line) = (controller.endpoint.clone(), std::mem::take(line));
             asking.spawn(async move {
-                let answer = line.ask(&endpoint, deadline).await;
+                let answer = line.ask(&endpoint, deadline, Connection::describe_quorum, answer).await;
                 (index, line, answer)
             });
         }
@@ -116,14 +128,62 @@ impl Looker {
     }
 }
 
-impl Line {
-    async fn ask(&mut self, endpoint: &Endpoint, deadline: Instant) -> Answer {
+impl BrokerLooker {
+    /// Looks once: at this broker's own listener between brokers, and at `witnesses`, other brokers who list it.
+    /// All of it ends `within` that long.
+    pub async fn look(
+        &mut self,
+        node_id: NodeId,
+        own: Option<&Endpoint>,
+        witnesses: &[(NodeId, Endpoint)],
+        within: Duration,
+    ) -> BrokerSighting {
+        let at = SystemTime::now();
+        let deadline = Instant::now() + within;
+        self.others.retain(|one, _| witnesses.iter().any(|(witness, _)| witness == one));
+        let mut asking = JoinSet::new();
+        for (witness, endpoint) in witnesses {
+            let (witness, endpoint) = (*witness, endpoint.clone());
+            let mut line = self.others.remove(&witness).unwrap_or_default();
+            asking.spawn(async move {
+                let listed = |said| listed(node_id, said);
+                let answer = line.ask(&endpoint, deadline, Connection::describe_cluster, listed).await;
+                (witness, line, answer)
+            });
+        }
+        let own = match own {
+            Some(own) => Some(self.own.ask(own, deadline, Connection::api_versions, of_itself).await),
+            None => None,
+        };
+        let mut listed_by = Vec::new();
+        for (witness, line, answer) in asking.join_all().await {
+            self.others.insert(witness, line);
+            listed_by.extend(answer.map(|listed| (witness, listed)));
+        }
+        BrokerSighting { at, own, listed_by }
+    }
+}
+
+impl<T> Default for Line<T> {
+    fn default() -> Self {
+        Self { connection: None, pause: None }
+    }
+}
+
+impl<T: Clone> Line<T> {
+    async fn ask<R>(
+        &mut self,
+        endpoint: &Endpoint,
+        deadline: Instant,
+        question: impl AsyncFn(&mut Connection) -> Result<R, AskError>,
+        answer: impl Fn(Result<R, AskError>) -> T,
+    ) -> T {
         if let Some(mut connection) = self.connection.take() {
             connection.until(deadline);
-            match connection.describe_quorum().await {
+            match question(&mut connection).await {
                 // Kafka ends connections in peace as well: by its end, and after ten minutes of silence.
                 Err(AskError::Ended { .. }) => {}
-                said => return self.keep(connection, said),
+                said => return self.keep(connection, said, answer),
             }
         }
         if let Some(pause) = self.pause.as_ref().filter(|pause| Instant::now() < pause.until) {
@@ -131,15 +191,20 @@ impl Line {
         }
         match Connection::open(endpoint, deadline).await {
             Ok(mut connection) => {
-                let said = connection.describe_quorum().await;
-                self.keep(connection, said)
+                let said = question(&mut connection).await;
+                self.keep(connection, said, answer)
             }
             Err(error) => self.wait(answer(Err(error))),
         }
     }
 
     /// Keeps a connection that has answered, whatever it said.
-    fn keep(&mut self, connection: Connection, said: Result<QuorumInfo, AskError>) -> Answer {
+    fn keep<R>(
+        &mut self,
+        connection: Connection,
+        said: Result<R, AskError>,
+        answer: impl Fn(Result<R, AskError>) -> T,
+    ) -> T {
         let is_usable = match &said {
             Ok(_) => true,
             Err(error) => error.is_an_answer(),
@@ -153,12 +218,47 @@ impl Line {
         answer
     }
 
-    fn wait(&mut self, answer: Answer) -> Answer {
+    fn wait(&mut self, answer: T) -> T {
         let before = self.pause.take().map(|pause| pause.length.saturating_mul(2).min(LONGEST_PAUSE));
         let length = before.unwrap_or(FIRST_PAUSE);
         self.pause = Some(Pause { until: Instant::now() + length, length, answer: answer.clone() });
         answer
     }
+}
+
+/// What this broker's own listener says of it. Who refuses us is there and awake.
+fn of_itself(said: Result<ApiVersions, AskError>) -> OwnBroker {
+    match said {
+        Ok(versions) => OwnBroker::Answers { applied: versions.finalized_epoch() },
+        Err(AskError::AnswerTimedOut { .. }) => OwnBroker::Silent,
+        Err(
+            AskError::InvalidAddress { .. }
+            | AskError::NoSuchName { .. }
+            | AskError::Resolver { .. }
+            | AskError::ResolverTimedOut { .. }
+            | AskError::NobodyListens { .. }
+            | AskError::Connect { .. }
+            | AskError::ConnectTimedOut { .. },
+        ) => OwnBroker::Closed,
+        Err(
+            AskError::Tls { .. }
+            | AskError::Ended { .. }
+            | AskError::WantsTls { .. }
+            | AskError::TooLong { .. }
+            | AskError::NotAsked { .. }
+            | AskError::Mechanism { .. }
+            | AskError::Login { .. }
+            | AskError::NoNonce { .. }
+            | AskError::Response { .. },
+        ) => OwnBroker::Answers { applied: None },
+    }
+}
+
+/// How another broker lists this one; nothing where that one gives no list.
+fn listed(node_id: NodeId, said: Result<Vec<ListedBroker>, AskError>) -> Option<Listed> {
+    let brokers = said.ok()?;
+    let serves = brokers.iter().any(|one| one.node_id == node_id && !one.is_fenced);
+    Some(if serves { Listed::Unfenced } else { Listed::Fenced })
 }
 
 fn leads(answer: &Answer) -> bool {

@@ -30,6 +30,8 @@ pub struct Controllers {
     pub listener: Option<ListenerName>,
     protocol: SecurityProtocol,
     addresses: Vec<Address>,
+    /// The other brokers' listeners for brokers, where the settings know them.
+    other_brokers: Vec<Address>,
     /// What verdicts are made with.
     pub own: Own,
     /// Where `meta.properties` of the metadata log lies.
@@ -47,11 +49,16 @@ impl Controllers {
     pub fn of_settings(inputs: &Inputs, properties: &NodeProperties) -> Result<Self, Failure> {
         let cluster = &inputs.cluster;
         let nodes = cluster.nodes(inputs.facts.namespace.as_deref());
-        let mut addresses = Vec::new();
+        let (mut addresses, mut other_brokers) = (Vec::new(), Vec::new());
         let (mut controllers, mut brokers) = (BTreeSet::new(), BTreeSet::new());
         for node in &nodes {
             if node.pool.roles.is_broker() {
                 brokers.insert(node.node_id);
+                let listener = cluster.listeners_of(node).find(|one| one.is_for_brokers());
+                if let Some(listener) = listener.filter(|_| node.node_id != inputs.node.node_id) {
+                    let (host, port) = cluster.address(node, listener)?;
+                    other_brokers.push(Address { node_id: Some(node.node_id), host, port });
+                }
             }
             if let Some(listener) = cluster.controller_listener().filter(|_| node.pool.roles.is_controller())
             {
@@ -66,7 +73,7 @@ impl Controllers {
             brokers,
             ..own(properties, inputs.node.node_id, inputs.node.pool.roles)
         };
-        Ok(Self::new(properties, addresses, own))
+        Ok(Self { other_brokers, ..Self::new(properties, addresses, own) })
     }
 
     /// Of a node that somebody else configures: `controller.quorum.voters` or `controller.quorum.bootstrap.servers`,
@@ -99,6 +106,7 @@ impl Controllers {
             listener,
             protocol: protocol.unwrap_or(SecurityProtocol::Plaintext),
             addresses,
+            other_brokers: Vec::new(),
             own,
             metadata_log_dir: log_dir("metadata.log.dir")
                 .or_else(|| log_dir("log.dirs"))
@@ -114,17 +122,38 @@ impl Controllers {
     /// Every controller as it is dialled with this leaf and trust; without them a listener that has TLS is not dialled.
     pub fn dialled(&self, client: Option<&TlsClient>, login: Option<&Login>) -> Vec<Controller> {
         let controller = |one: &Address| {
-            let tls = match client {
-                _ if !self.has_tls() => None,
-                Some(client) => Some(Tls::new(client.clone(), &one.host)?),
-                None => return None,
-            };
-            let address = host_port(&one.host, one.port);
-            let login = login.cloned().filter(|_| self.protocol.has_sasl());
-            Some(Controller { node_id: one.node_id, endpoint: Endpoint { address, tls, login } })
+            let endpoint = endpoint(one, self.protocol, client, login)?;
+            Some(Controller { node_id: one.node_id, endpoint })
         };
         self.addresses.iter().filter_map(controller).collect()
     }
+
+    /// The other brokers' listeners for brokers, which speak `protocol` as this node's own does.
+    pub fn other_brokers(
+        &self,
+        protocol: SecurityProtocol,
+        client: Option<&TlsClient>,
+        login: Option<&Login>,
+    ) -> Vec<(NodeId, Endpoint)> {
+        let broker = |one: &Address| Some((one.node_id?, endpoint(one, protocol, client, login)?));
+        self.other_brokers.iter().filter_map(broker).collect()
+    }
+}
+
+/// An address as it is dialled; `None` where it has TLS and no client for it is there, or no certificate can name it.
+fn endpoint(
+    one: &Address,
+    protocol: SecurityProtocol,
+    client: Option<&TlsClient>,
+    login: Option<&Login>,
+) -> Option<Endpoint> {
+    let tls = match client {
+        _ if !protocol.has_tls() => None,
+        Some(client) => Some(Tls::new(client.clone(), &one.host)?),
+        None => return None,
+    };
+    let login = login.cloned().filter(|_| protocol.has_sasl());
+    Some(Endpoint { address: host_port(&one.host, one.port), tls, login })
 }
 
 /// What the node's own properties say, by Kafka's defaults where they are silent.

@@ -9,16 +9,23 @@ use crate::certificates::bundle::Bundle;
 use crate::cluster::io as cluster_io;
 use crate::commands::sidecar::context::Context;
 use crate::commands::sidecar::verify::tls_client;
+use crate::health::snapshot::Condition;
+use crate::health::text::Text;
+use crate::health::text::Word;
+use crate::kafka::endpoint::Endpoint;
 use crate::kafka::meta_properties::MetaProperties;
 use crate::kafka::node_id::NodeId;
 use crate::kafka::uuid::Uuid;
-use crate::quorum::history::History;
+use crate::pki::handshake::TlsClient;
+use crate::quorum::conditions::Condition as Stated;
+use crate::quorum::conditions::conditions;
+use crate::quorum::io::BrokerLooker;
 use crate::quorum::io::Controller;
 use crate::quorum::io::Looker;
-use crate::quorum::member::MemberVerdict;
-use crate::quorum::verdict::Verdict;
+use crate::quorum::judge::Judge;
 use crate::quorum::view::Quorum;
 use crate::quorum::view::QuorumState;
+use crate::reload::listener::Serves;
 
 /// Between looks; a pod's own share is added, so that a cluster's agents do not ask all at once.
 const LOOK_EVERY: Duration = Duration::from_millis(1000);
@@ -28,53 +35,81 @@ const SHARES: u32 = 7;
 /// What one round of questions gets. A leader answers within milliseconds; half of the fetch timeout is long.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
-/// The controllers with the leaf and the trust that they are dialled with.
+/// At every third look at the controllers, also at the brokers: what is seen there changes within seconds, not sooner.
+const BROKER_EVERY: usize = 3;
+
+/// Of many brokers, so many are asked at a time.
+const WITNESSES: usize = 2;
+
+/// Whom to look at, with the leaf and the trust that they are dialled with.
 #[derive(Default)]
 struct Dialled {
     bundle: Option<Bundle>,
     controllers: Vec<Controller>,
+    own_broker: Option<Endpoint>,
+    other_brokers: Vec<(NodeId, Endpoint)>,
 }
 
 /// Looks for ever.
 pub async fn watch(context: Rc<Context>) {
     let mut own = context.controllers.own.clone();
+    let mut judge = Judge::new(own.clone());
     let mut looker = Looker::default();
-    let mut history = History::default();
-    let (mut verdict, mut member) = (Verdict::default(), MemberVerdict::default());
+    let mut broker_looker = BrokerLooker::default();
     let mut dialled = Dialled::default();
+    let mut turn = 0;
     loop {
         if own.directory_id.is_none() {
             own.directory_id = directory_id(&context);
+            judge.know(own.clone());
         }
         dialled.refresh(&context);
         let is_own = |one: &Controller| own.roles.is_controller() && one.node_id == Some(own.node_id);
         let place = dialled.controllers.iter().position(is_own);
-        let sighting = looker.look(&dialled.controllers, place, ANSWER_WITHIN).await;
-        history.take(&sighting, &own);
-        let quorum = verdict.judge(&history, &own);
-        let part = member.judge(&history, &own).filter(|_| own.roles.is_controller());
-        let before = context.board.quorum();
-        context.board.change(|snapshot| {
-            snapshot.quorum.clone_from(&quorum);
-            snapshot.member = part;
-        });
-        if let Some(quorum) = &quorum {
-            tell(&context, before.as_ref(), quorum);
+        judge.take(&looker.look(&dialled.controllers, place, ANSWER_WITHIN).await);
+        if own.roles.is_broker() && turn % BROKER_EVERY == 0 {
+            let witnesses = dialled.witnesses(turn / BROKER_EVERY);
+            let own_listener = dialled.own_broker.as_ref();
+            let sighting = broker_looker.look(own.node_id, own_listener, &witnesses, ANSWER_WITHIN).await;
+            judge.take_broker(&sighting);
         }
+        turn = turn.wrapping_add(1);
+        show(&context, &judge);
         sleep(LOOK_EVERY + share(own.node_id)).await;
     }
+}
+
+/// What the judge has found becomes part of the snapshot.
+fn show(context: &Context, judge: &Judge) {
+    let before = context.board.quorum();
+    context.board.change(|snapshot| {
+        snapshot.quorum = judge.quorum().cloned();
+        snapshot.broker = judge.broker().cloned();
+        snapshot.member = judge.member().filter(|_| judge.own().roles.is_controller()).cloned();
+    });
+    if let Some(quorum) = judge.quorum() {
+        tell(context, before.as_ref(), quorum);
+    }
+    let condition = |one: Stated| Condition {
+        reason: Word::of(one.reason),
+        sentence: Text::new(one.sentence),
+        since: one.since,
+        matters_at: one.matters_at,
+        remedy: Some(Text::new(one.remedy)),
+    };
+    context.board.conditions("quorum", conditions(judge).into_iter().map(condition).collect());
 }
 
 impl Dialled {
     /// Takes what is installed now; connections that are open stay.
     fn refresh(&mut self, context: &Context) {
-        let (controllers, login) = (&context.controllers, context.login.as_ref());
-        let Some(listener) = controllers.listener.as_ref().filter(|_| controllers.has_tls()) else {
+        let Some(listener) = &context.controllers.listener else { return };
+        if !context.controllers.has_tls() {
             if self.controllers.is_empty() {
-                self.controllers = controllers.dialled(None, login);
+                self.dial(context, None);
             }
             return;
-        };
+        }
         // Between two files of a renewal there may be nothing; what was there is still good.
         let Ok(bundle) = context.installed_under(listener) else { return };
         let is_same = |known: &Bundle| {
@@ -84,9 +119,28 @@ impl Dialled {
             return;
         }
         if let Ok(client) = tls_client(&bundle) {
-            self.controllers = controllers.dialled(Some(&client), login);
+            self.dial(context, Some(&client));
             self.bundle = Some(bundle);
         }
+    }
+
+    fn dial(&mut self, context: &Context, client: Option<&TlsClient>) {
+        let login = context.login.as_ref();
+        self.controllers = context.controllers.dialled(client, login);
+        let listener = context.channels.listeners.iter().find(|one| one.serves == Serves::Brokers);
+        let Some(listener) = listener else { return };
+        // The listener between brokers may have a certificate of its own.
+        let own = context.installed_for(listener).ok().and_then(|bundle| tls_client(&bundle).ok());
+        let client = own.as_ref().or(client);
+        self.own_broker = client.map(|client| context.endpoint(listener, client));
+        self.other_brokers = context.controllers.other_brokers(listener.security_protocol, client, login);
+    }
+
+    /// Two other brokers, other ones each time.
+    fn witnesses(&self, turn: usize) -> Vec<(NodeId, Endpoint)> {
+        let from = turn.checked_rem(self.other_brokers.len()).unwrap_or(0);
+        let count = WITNESSES.min(self.other_brokers.len());
+        self.other_brokers.iter().cycle().skip(from).take(count).cloned().collect()
     }
 }
 
