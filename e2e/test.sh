@@ -180,6 +180,7 @@ main() {
         part "case $name" "$E2E_DIR/cases.sh" --case "$name"
     done
     renewals
+    part "fuzzing" "$E2E_DIR/fuzz.sh" --seconds 6
     part "release binary in an empty root" "$E2E_DIR/chroot.sh"
     part "benchmark" "$E2E_DIR/bench.sh" --floor
     part "benchmark of renewals" "$E2E_DIR/renew-bench.sh" --floor
