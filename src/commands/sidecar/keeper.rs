@@ -260,6 +260,7 @@ mod tests {
     use crate::cluster::pool::ProcessRoles;
     use crate::cluster::settings::Reload;
     use crate::commands::sidecar::board::Board;
+    use crate::commands::sidecar::controllers::Controllers;
     use crate::commands::sidecar::keystore::Fetching;
     use crate::health::snapshot::Certificate as Shown;
     use crate::health::snapshot::Snapshot;
@@ -272,9 +273,11 @@ mod tests {
     use crate::pki::testing;
     use crate::reload::channel::NodeChannels;
     use crate::reload::node_properties::ListenerName;
+    use crate::reload::node_properties::NodeProperties;
     use crate::reload::start_note::Material;
 
     /// What the source does when it is asked.
+    #[allow(clippy::large_enum_variant, reason = "there is one of it at a time")]
     enum Fetched {
         Gives(Bundle),
         Fails,
@@ -421,20 +424,21 @@ mod tests {
         fn begin(stores: &Rc<Stores>, shows: impl IntoIterator<Item = Shows>) -> Self {
             let certificate = Shown::new(Text::new("node"), Word::of("Settled"), testing::now());
             let (board, shown) = Board::new(Snapshot { certificates: vec![certificate], ..full() });
+            let channels = NodeChannels {
+                node_id: 0.try_into().unwrap(),
+                roles: ProcessRoles::Combined,
+                listeners: Vec::new(),
+                controllers: None,
+                channels: Vec::new(),
+            };
             let context = Context {
                 board,
                 pod: "kafka-0".to_owned(),
-                channels: NodeChannels {
-                    node_id: 0.try_into().unwrap(),
-                    roles: ProcessRoles::Combined,
-                    listeners: Vec::new(),
-                    controllers: None,
-                    channels: Vec::new(),
-                },
                 reload: Reload::Engine,
                 release: None,
                 login: None,
-                controllers: Vec::new(),
+                controllers: Controllers::of_properties(&NodeProperties::from_pairs([]), &channels),
+                channels,
                 engine_report: None,
                 start_note: None,
                 inputs: None,
