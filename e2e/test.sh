@@ -137,7 +137,7 @@ install_tools() {
 }
 
 shell_scripts() {
-    shellcheck -x "$E2E_DIR"/*.sh "$E2E_DIR"/cases/*.sh "$REPO_DIR/.ci/run"
+    shellcheck -x "$E2E_DIR"/*.sh "$E2E_DIR"/cases/*.sh "$REPO_DIR"/manifests/*/*.sh "$REPO_DIR/.ci/run"
 }
 
 # Bans, licences and sources are always checked; advisories only where their database can be reached.
@@ -177,6 +177,8 @@ main() {
     part "lints" cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
     part "tests: unit, golden, law, io, program, tidy" cargo test --locked --no-fail-fast
     part "Kafka from Maven" fetch_ended
+    part "the page in a browser" "$E2E_DIR/page.sh"
+    part "alerts and dashboard" "$E2E_DIR/monitoring.sh"
     part "the engine's own tests" run_maven -f "$REPO_DIR/images/ssl-engine/pom.xml" test
     part "the engine in real Kafka" "$E2E_DIR/engine.sh"
     part "golden files made again" "$E2E_DIR/golden.sh" --check

@@ -14,6 +14,7 @@ pub mod quorum_table;
 pub mod agents;
 pub mod orders;
 pub mod status;
+pub mod doctor;
 pub mod renew;
 pub mod forget_old_trust;
 pub mod command_line;

@@ -56,6 +56,7 @@ use crate::health::metrics::Process;
 use crate::health::order::Order;
 use crate::health::order::Wish;
 use crate::health::order::WishError;
+use crate::health::page;
 use crate::health::prestop;
 use crate::health::prestop::Waited;
 use crate::health::prestop::io as prestop_io;
@@ -248,6 +249,7 @@ async fn answer(door: Door, shared: Arc<Shared>, request: Request<Incoming>) -> 
         Ok(Route::Prestop) => prestop(shared).await,
         Ok(Route::Renew) => take(shared, body, Wish::renew).await,
         Ok(Route::ForgetOldTrust) => take(shared, body, Wish::forget_old_trust).await,
+        Ok(Route::Page) => page_of(&shared.serving.snapshots.borrow()),
         Ok(Route::Status) => text(StatusCode::OK, JSON, document::render(&shared.serving.snapshots.borrow())),
         Ok(Route::Metrics) => {
             let snapshot = Arc::clone(&shared.serving.snapshots.borrow());
@@ -303,6 +305,13 @@ async fn prestop(shared: &Shared) -> Answer {
     let stop = snapshot.stop.as_ref();
     let body = document::render_stop(waited == Waited::Over, &prestop::sentence(waited, stop), stop);
     text(StatusCode::OK, JSON, body)
+}
+
+fn page_of(snapshot: &Snapshot) -> Answer {
+    let mut answer = text(StatusCode::OK, page::CONTENT_TYPE, page::render(snapshot, SystemTime::now()));
+    let policy = HeaderValue::from_static(page::CONTENT_SECURITY_POLICY);
+    answer.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    answer
 }
 
 fn not_answered(why: NotAnswered) -> Answer {
@@ -402,6 +411,11 @@ fn text(status: StatusCode, content_type: &'static str, body: String) -> Answer 
 pub async fn status_of(address: &str, deadline: Instant) -> Result<Snapshot, AgentError> {
     let body = ask(address, Method::GET, "/v1/status", String::new(), deadline).await?;
     document::parse(&body).map_err(|source| AgentError::Unreadable { address: address.to_owned(), source })
+}
+
+/// Whether the agent at `address` (its read port) says that its own loops turn. All of it ends at `deadline`.
+pub async fn is_live(address: &str, deadline: Instant) -> Result<(), AgentError> {
+    ask(address, Method::GET, "/livez", String::new(), deadline).await.map(drop)
 }
 
 /// Gives an order to the agent at `address` (its orders port), and gives back the number under which it was taken.

@@ -88,6 +88,9 @@ impl View {
     }
 
     fn certificates(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let begun = |one: &Certificate| Some(seconds(one.installed.as_ref()?.not_before));
+        in_seconds("kraftlet_installed_leaf_not_before", "When the leaf in the keystore begins")
+            .encode(encoder, self.by_certificate(begun))?;
         let installed = |one: &Certificate| Some(seconds(one.installed.as_ref()?.not_after));
         in_seconds("kraftlet_installed_leaf_not_after", "When the leaf in the keystore ends")
             .encode(encoder, self.by_certificate(installed))?;
@@ -229,6 +232,7 @@ mod tests {
             r#"kraftlet_build_info{version="0.1.0"} 1"#,
             "process_start_time_seconds 1800000000.0",
             "process_resident_memory_bytes 9437184.0",
+            r#"kraftlet_installed_leaf_not_before_seconds{certificate="node"} 1800000000.0"#,
             r#"kraftlet_installed_leaf_not_after_seconds{certificate="node"} 1800000120.0"#,
             r#"kraftlet_certificate_state{certificate="node",state="Serving"} 1.0"#,
             &format!(

@@ -32,6 +32,8 @@ pub enum Route {
     Probe(Probe),
     /// To wait until this node may stop.
     Prestop,
+    /// The snapshot as a page.
+    Page,
     /// The snapshot.
     Status,
     /// The snapshot as metrics.
@@ -49,7 +51,7 @@ pub enum Route {
 pub enum NotAnswered {
     /// No such path at this port.
     #[error(
-        "there is nothing at this path; the read port has /readyz, /livez, /startupz, /v1/status, /v1/safe-to-stop, /v1/prestop and /metrics, the orders port /v1/renew, /v1/forget-old-trust and /v1/orders/<number>"
+        "there is nothing at this path; the read port has /, /readyz, /livez, /startupz, /v1/status, /v1/safe-to-stop, /v1/prestop and /metrics, the orders port /v1/renew, /v1/forget-old-trust and /v1/orders/<number>"
     )]
     NotFound,
     /// The path is for another method.
@@ -126,7 +128,7 @@ pub fn route(door: Door, method: &Method, path: &str, headers: &HeaderMap) -> Re
         }
         Route::Prestop if !is_get => Err(NotAnswered::MethodNotAllowed("GET")),
         Route::Prestop if !has_header(headers, PRESTOP_HEADER_VALUE) => Err(NotAnswered::NotAHook),
-        Route::Probe(_) | Route::Status | Route::Metrics | Route::OrderStatus(_)
+        Route::Probe(_) | Route::Page | Route::Status | Route::Metrics | Route::OrderStatus(_)
             if !is_get && method != Method::HEAD =>
         {
             Err(NotAnswered::MethodNotAllowed("GET"))
@@ -135,6 +137,7 @@ pub fn route(door: Door, method: &Method, path: &str, headers: &HeaderMap) -> Re
         | Route::ForgetOldTrust
         | Route::Prestop
         | Route::Probe(_)
+        | Route::Page
         | Route::Status
         | Route::Metrics
         | Route::OrderStatus(_) => Ok(route),
@@ -150,6 +153,7 @@ pub fn is_verbose(query: Option<&str>) -> bool {
 fn at_the_read_port(path: &str) -> Option<Route> {
     let probe = Probe::ALL.into_iter().find(|probe| probe.path() == path);
     probe.map(Route::Probe).or(match path {
+        "/" => Some(Route::Page),
         "/v1/status" => Some(Route::Status),
         "/metrics" => Some(Route::Metrics),
         PRESTOP => Some(Route::Prestop),
@@ -209,6 +213,7 @@ mod tests {
             (Method::GET, "/readyz", Ok(Route::Probe(Probe::Readyz))),
             (Method::HEAD, "/startupz", Ok(Route::Probe(Probe::Startupz))),
             (Method::GET, "/v1/safe-to-stop", Ok(Route::Probe(Probe::SafeToStop))),
+            (Method::GET, "/", Ok(Route::Page)),
             (Method::HEAD, "/v1/status", Ok(Route::Status)),
             (Method::GET, "/metrics", Ok(Route::Metrics)),
             (Method::POST, "/v1/status", Err(wrong)),

@@ -207,8 +207,16 @@ fn the_read_port_answers_from_the_snapshot() {
     ] {
         assert!(metrics.contains(want), "want {want} in\n{metrics}");
     }
+    let page = get("/");
+    for want in [
+        "content-type: text/html; charset=utf-8\r\n",
+        "content-security-policy: default-src 'none';",
+        "<h1>demo-0</h1>",
+    ] {
+        assert!(page.contains(want), "want {want} in\n{page}");
+    }
     for (method, path, want) in [
-        ("GET", "/", "404 Not Found"),
+        ("GET", "/nothing", "404 Not Found"),
         ("POST", "/v1/renew", "404 Not Found"),
         ("GET", "/v1/orders/1", "404 Not Found"),
         ("DELETE", "/v1/status", "405 Method Not Allowed"),

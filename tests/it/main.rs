@@ -13,6 +13,8 @@ mod reload;
 #[cfg(test)]
 mod program;
 #[cfg(test)]
+mod doctor;
+#[cfg(test)]
 mod certificates;
 #[cfg(test)]
 mod storage;
@@ -28,3 +30,5 @@ mod simulation;
 mod readme;
 #[cfg(test)]
 mod attach;
+#[cfg(test)]
+mod page;
