@@ -86,10 +86,11 @@ wait_until() {
     done
 }
 
-controllers() {
+# The node ids of the controllers.
+voters() {
     local pod
-    for pod in "${PODS[@]}"; do
-        [[ "$(setting "$pod" process.roles)" != *controller* ]] || printf '%s\n' "$pod"
+    for pod in $(controllers); do
+        setting "$pod" node.id
     done
 }
 
@@ -138,10 +139,8 @@ restart_pod() {
 }
 
 all_are_back() {
-    local ids=() pod
-    for pod in $(controllers); do
-        ids+=("$(setting "$pod" node.id)")
-    done
+    local ids
+    mapfile -t ids < <(voters)
     await "waiting for ${#BROKERS[@]} brokers" wait "${#BROKERS[@]}" 120
     await "waiting for all voters" caught-up 60 "${ids[@]}"
     await "waiting for all replicas" in-sync load 3 120

@@ -95,6 +95,7 @@ main() {
     find_leader
     show_table
     if [[ "$BRIEF" == yes ]]; then
+        see_topics
         say "done in $SECONDS s"
         return
     fi
@@ -113,6 +114,15 @@ main() {
     fi
     show_summary
     say "done in $SECONDS s"
+}
+
+# The agent's own questions about topics, whatever the release calls them.
+see_topics() {
+    cargo build --quiet --locked --manifest-path "$REPO_DIR/Cargo.toml" -p kraftlet-e2e --bin agent || die 2 "the agent does not build"
+    "${CARGO_TARGET_DIR:-$REPO_DIR/target}/debug/agent" "$FOLDER/pods/${BROKERS[0]}/run/tls/node" topics \
+        "$(addresses_of "${BROKERS[0]}" | grep ':9091$')" >"$FOLDER/topics.out" || die 1 "topics: $(cat "$FOLDER/topics.out")"
+    expect "the agent sees 3 partitions of demo, all in sync" \
+        test "$(grep -c $'^ok\tdemo-[0-2]\tled, 3 replicas, 3 in sync, 2 must be$' "$FOLDER/topics.out")" = 3
 }
 
 show_renewals() {

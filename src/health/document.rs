@@ -10,6 +10,11 @@ use serde::Deserialize;
 use serde::Serialize;
 use serde_json::Value as Json;
 
+use crate::health::quorum_document::BrokerShape;
+use crate::health::quorum_document::MemberShape;
+use crate::health::quorum_document::QuorumShape;
+use crate::health::quorum_document::StartupShape;
+use crate::health::quorum_document::StopShape;
 use crate::health::snapshot::Agent;
 use crate::health::snapshot::Anchor;
 use crate::health::snapshot::Certificate;
@@ -36,7 +41,9 @@ use crate::health::wire::RolesWord;
 use crate::health::wire::Said;
 use crate::health::wire::Time;
 use crate::health::wire::Wire;
+use crate::health::wire::shape;
 use crate::pki::certificate::Fingerprint;
+use crate::quorum::view::Stop;
 
 /// A document that is no status.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +82,11 @@ pub fn render_order(order: &OrderStatus) -> String {
     print(&OrderShape::of(order))
 }
 
+/// The answer to whoever wants to stop this node: whether that may be, the same for a person, and what is known.
+pub fn render_stop(safe: bool, sentence: &str, stop: Option<&Stop>) -> String {
+    print(&MayStopShape { safe, sentence: Said::of(&sentence.to_owned()), stop: stop.map(Wire::of) })
+}
+
 /// Reads what [`render`] writes.
 pub fn parse(bytes: &[u8]) -> Result<Snapshot, DocumentError> {
     read::<StatusShape>(bytes).map(Wire::inside)
@@ -103,27 +115,6 @@ fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, DocumentError> {
     serde_json::from_slice(bytes).map_err(|error| DocumentError::Unreadable(Text::new(error)))
 }
 
-/// A shape of JSON and the value inside, field by field, both ways.
-macro_rules! shape {
-    ($shape:ident = $inside:ident { $($(#[$attribute:meta])* $field:ident: $type:ty,)+ }) => {
-        #[derive(Serialize, Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct $shape {
-            $($(#[$attribute])* $field: $type,)+
-        }
-
-        impl Wire<$inside> for $shape {
-            fn of(inside: &$inside) -> Self {
-                Self { $($field: Wire::of(&inside.$field),)+ }
-            }
-
-            fn inside(self) -> $inside {
-                $inside { $($field: self.$field.inside(),)+ }
-            }
-        }
-    };
-}
-
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct StatusShape {
@@ -133,9 +124,27 @@ struct StatusShape {
     agent: AgentShape,
     certificates: Vec<CertificateShape>,
     channels: Vec<ChannelShape>,
+    // An agent of the first version does not send these.
+    #[serde(default)]
+    quorum: Option<QuorumShape>,
+    #[serde(default)]
+    member: Option<MemberShape>,
+    #[serde(default)]
+    broker: Option<BrokerShape>,
+    #[serde(default)]
+    startup: Option<StartupShape>,
+    #[serde(default)]
+    stop: Option<StopShape>,
     conditions: Vec<ConditionShape>,
     events: Vec<EventShape>,
     orders: Vec<OrderShape>,
+}
+
+#[derive(Serialize)]
+struct MayStopShape {
+    safe: bool,
+    sentence: Said<Text>,
+    stop: Option<StopShape>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -153,6 +162,11 @@ impl Wire<Snapshot> for StatusShape {
             agent: Wire::of(&inside.agent),
             certificates: Wire::of(&inside.certificates),
             channels: Wire::of(&inside.channels),
+            quorum: Wire::of(&inside.quorum),
+            member: Wire::of(&inside.member),
+            broker: Wire::of(&inside.broker),
+            startup: Wire::of(&inside.startup),
+            stop: Wire::of(&inside.stop),
             conditions: Wire::of(&inside.conditions),
             events: Wire::of(&inside.events),
             orders: Wire::of(&inside.orders),
@@ -167,6 +181,11 @@ impl Wire<Snapshot> for StatusShape {
             agent: self.agent.inside(),
             certificates: self.certificates.inside(),
             channels: self.channels.inside(),
+            quorum: self.quorum.inside(),
+            member: self.member.inside(),
+            broker: self.broker.inside(),
+            startup: self.startup.inside(),
+            stop: self.stop.inside(),
             conditions: self.conditions.inside(),
             events: self.events.inside(),
             orders: self.orders.inside(),

@@ -17,6 +17,11 @@ use crate::health::text::Word;
 use crate::kafka::node_id::NodeId;
 use crate::pki::certificate::Certificate as X509;
 use crate::pki::certificate::Fingerprint;
+use crate::quorum::view::Broker;
+use crate::quorum::view::Member;
+use crate::quorum::view::Quorum;
+use crate::quorum::view::Startup;
+use crate::quorum::view::Stop;
 
 /// Everything at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +36,16 @@ pub struct Snapshot {
     pub certificates: Vec<Certificate>,
     /// The TLS channels of this node: listeners and clients.
     pub channels: Vec<Channel>,
+    /// The controller quorum; `None` before the first look, as the four that follow.
+    pub quorum: Option<Quorum>,
+    /// This node's part in it, where it is a controller.
+    pub member: Option<Member>,
+    /// This node as a broker, where it is one.
+    pub broker: Option<Broker>,
+    /// How far its Kafka has started.
+    pub startup: Option<Startup>,
+    /// Whether it may stop now, and whether it is about to.
+    pub stop: Option<Stop>,
     /// What is not as it should be; empty when all is well.
     pub conditions: Vec<Condition>,
     /// What happened lately, oldest first.
@@ -323,6 +338,11 @@ impl Snapshot {
             agent,
             certificates: Vec::new(),
             channels: Vec::new(),
+            quorum: None,
+            member: None,
+            broker: None,
+            startup: None,
+            stop: None,
             conditions: Vec::new(),
             events: Recent::default(),
             orders: Recent::default(),
@@ -385,6 +405,13 @@ impl Leaf {
     /// The same as a channel uses it.
     pub fn in_use(&self) -> InUse {
         InUse { fingerprint: self.fingerprint, not_after: Some(self.not_after), anchor: self.anchor }
+    }
+}
+
+impl Channel {
+    /// Whether it is the server side of a listener, and none of the node's own clients.
+    pub fn is_listener(&self) -> bool {
+        self.name.as_str().starts_with("listener ")
     }
 }
 

@@ -23,6 +23,7 @@ use crate::health::text::Text;
 use crate::health::text::rfc3339;
 use crate::kafka::node_id::NodeId;
 use crate::kafka::node_id::NodeIdError;
+use crate::quorum::view::Words;
 
 /// A value on the wire and the value inside that it stands for.
 pub trait Wire<T> {
@@ -33,25 +34,22 @@ pub trait Wire<T> {
     fn inside(self) -> T;
 }
 
-impl Wire<u32> for u32 {
-    fn of(inside: &Self) -> Self {
-        *inside
-    }
+/// Numbers and truths are written as they are.
+macro_rules! as_they_are {
+    ($($type:ty),+) => {
+        $(impl Wire<$type> for $type {
+            fn of(inside: &$type) -> $type {
+                *inside
+            }
 
-    fn inside(self) -> Self {
-        self
-    }
+            fn inside(self) -> $type {
+                self
+            }
+        })+
+    };
 }
 
-impl Wire<u64> for u64 {
-    fn of(inside: &Self) -> Self {
-        *inside
-    }
-
-    fn inside(self) -> Self {
-        self
-    }
-}
+as_they_are!(bool, i32, i64, u32, u64);
 
 impl<T, W: Wire<T>> Wire<Option<T>> for Option<W> {
     fn of(inside: &Option<T>) -> Self {
@@ -117,6 +115,47 @@ impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Said<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         text.parse().map(Self).map_err(D::Error::custom)
+    }
+}
+
+/// A sentence that was made here or came from another agent; either way it is shown as a [`Text`].
+impl Wire<String> for Said<Text> {
+    fn of(inside: &String) -> Self {
+        Self(Text::new(inside))
+    }
+
+    fn inside(self) -> String {
+        self.0.to_string()
+    }
+}
+
+/// One of a closed set of words.
+pub struct OneOf<T>(T);
+
+impl<T: Words> Wire<T> for OneOf<T> {
+    fn of(inside: &T) -> Self {
+        Self(*inside)
+    }
+
+    fn inside(self) -> T {
+        self.0
+    }
+}
+
+impl<T: Words> Serialize for OneOf<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl<'de, T: Words> Deserialize<'de> for OneOf<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let found = T::ALL.iter().find(|word| word.to_string() == text);
+        found.map(|word| Self(*word)).ok_or_else(|| {
+            let want: Vec<String> = T::ALL.iter().map(ToString::to_string).collect();
+            D::Error::custom(format!("{:?} is unknown; want one of {}", Text::new(&text), want.join(" ")))
+        })
     }
 }
 
@@ -252,3 +291,25 @@ impl TryFrom<i32> for Number {
         NodeId::try_from(id).map(Self)
     }
 }
+
+/// A shape of JSON and the value inside, field by field, both ways.
+macro_rules! shape {
+    ($shape:ident = $inside:ident { $($(#[$attribute:meta])* $field:ident: $type:ty),+ $(,)? }) => {
+        #[derive(serde::Serialize, serde::Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        pub(crate) struct $shape {
+            $($(#[$attribute])* $field: $type,)+
+        }
+
+        impl $crate::health::wire::Wire<$inside> for $shape {
+            fn of(inside: &$inside) -> Self {
+                Self { $($field: $crate::health::wire::Wire::of(&inside.$field),)+ }
+            }
+
+            fn inside(self) -> $inside {
+                $inside { $($field: self.$field.inside(),)+ }
+            }
+        }
+    };
+}
+pub(crate) use shape;

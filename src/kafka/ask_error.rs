@@ -6,6 +6,7 @@
 use std::io;
 
 use crate::kafka::login::Mechanism;
+use crate::kafka::requests::ErrorCode;
 use crate::kafka::requests::MAX_RESPONSE_BYTES;
 use crate::kafka::requests::ResponseError;
 use crate::kafka::sasl::LoginRefusal;
@@ -109,7 +110,7 @@ pub enum AskError {
         length: u32,
     },
     /// It does not know the question.
-    #[error("{address} does not answer {request}; is it a controller listener or a broker in KRaft mode?")]
+    #[error("{address} does not answer {request}; is it a listener of the right role, in KRaft mode?")]
     NotAsked {
         /// Where we asked.
         address: String,
@@ -173,6 +174,22 @@ impl AskError {
             Self::NoNonce { .. } => "NoRandomNumbers",
             Self::Response { source, .. } => source.reason(),
         }
+    }
+
+    /// Whether the other side has answered and refused what was asked: the connection is still good.
+    pub fn is_an_answer(&self) -> bool {
+        matches!(self, Self::Response { source: ResponseError::Refused { .. }, .. })
+    }
+
+    /// Whether a controller said that another one leads.
+    pub fn is_not_leader(&self) -> bool {
+        matches!(
+            self,
+            Self::Response {
+                source: ResponseError::Refused { code: ErrorCode::NOT_LEADER_OR_FOLLOWER, .. },
+                ..
+            }
+        )
     }
 
     /// Whether it is certain that no Kafka was reached: no such name, no listener, no way there. Everything else

@@ -10,7 +10,8 @@ use crate::kafka::wire::Reader;
 use crate::kafka::wire::WireError;
 use crate::kafka::wire::Writer;
 
-/// The longest answer that is read, in bytes. A DescribeQuorum answer has about 60 for each node.
+/// The longest answer that is read, in bytes. A DescribeQuorum answer has about 60 for each node, and a Metadata answer of
+/// 3.7 about 40 for each partition that has three replicas.
 pub const MAX_RESPONSE_BYTES: usize = 1024 * 1024;
 
 /// Bytes of the length in front of each request and response.
@@ -22,6 +23,8 @@ const CLIENT_ID: &str = "kraftlet";
 const API_VERSIONS: i16 = 18;
 /// Every supported release knows it; newer versions only add what is not used here.
 const API_VERSIONS_VERSION: i16 = 3;
+/// A tag of the response (`ApiVersionsResponse.json`).
+const FINALIZED_FEATURES_EPOCH: u32 = 1;
 
 /// An error code in a response (`org.apache.kafka.common.protocol.Errors`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +34,7 @@ pub struct ErrorCode(i16);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiVersions {
     ranges: BTreeMap<i16, RangeInclusive<i16>>,
+    finalized_epoch: Option<i64>,
 }
 
 /// An answer that cannot be used.
@@ -63,6 +67,17 @@ pub enum ResponseError {
         /// What stands there.
         value: i64,
     },
+    /// A value that cannot be one of its key.
+    #[error("the answer has {key} {value:?}; want a number")]
+    Value {
+        /// The key.
+        key: &'static str,
+        /// What stands there.
+        value: String,
+    },
+    /// A page that would be followed by one that has been before.
+    #[error("the answer goes back to where it began")]
+    Circle,
     /// The answer does not speak of the metadata partition.
     #[error("the answer does not mention __cluster_metadata-0")]
     NoMetadataPartition,
@@ -79,6 +94,8 @@ impl ResponseError {
             Self::Wire(_)
             | Self::Correlation { .. }
             | Self::Field { .. }
+            | Self::Value { .. }
+            | Self::Circle
             | Self::NoMetadataPartition
             | Self::NoSuchResource => "PeerAnswerUnreadable",
         }
@@ -90,6 +107,8 @@ impl ErrorCode {
     pub const NONE: Self = Self(0);
     /// Another controller leads.
     pub const NOT_LEADER_OR_FOLLOWER: Self = Self(6);
+    /// There is no such topic.
+    pub const UNKNOWN_TOPIC_OR_PARTITION: Self = Self(3);
     /// Our principal may not ask.
     pub const CLUSTER_AUTHORIZATION_FAILED: Self = Self(31);
     /// The listener does not take the mechanism.
@@ -114,6 +133,8 @@ impl ErrorCode {
             3 => "UNKNOWN_TOPIC_OR_PARTITION",
             6 => "NOT_LEADER_OR_FOLLOWER",
             7 => "REQUEST_TIMED_OUT",
+            17 => "INVALID_TOPIC_EXCEPTION",
+            29 => "TOPIC_AUTHORIZATION_FAILED",
             31 => "CLUSTER_AUTHORIZATION_FAILED",
             33 => "UNSUPPORTED_SASL_MECHANISM",
             34 => "ILLEGAL_SASL_STATE",
@@ -124,6 +145,9 @@ impl ErrorCode {
             44 => "POLICY_VIOLATION",
             58 => "SASL_AUTHENTICATION_FAILED",
             102 => "BROKER_ID_NOT_REGISTERED",
+            104 => "INCONSISTENT_CLUSTER_ID",
+            114 => "MISMATCHED_ENDPOINT_TYPE",
+            115 => "UNSUPPORTED_ENDPOINT_TYPE",
             _ => return None,
         })
     }
@@ -139,6 +163,12 @@ impl fmt::Display for ErrorCode {
 }
 
 impl ApiVersions {
+    /// `FinalizedFeaturesEpoch`. A broker says by it up to which offset it has applied the metadata
+    /// (`KRaftMetadataCache.features`); on a controller it moves only when features change.
+    pub fn finalized_epoch(&self) -> Option<i64> {
+        self.finalized_epoch
+    }
+
     /// The highest version that both sides know.
     pub fn best(&self, api_key: i16, ours: RangeInclusive<i16>) -> Option<i16> {
         let theirs = self.ranges.get(&api_key)?;
@@ -203,8 +233,15 @@ pub fn decode_api_versions(response: &[u8], correlation_id: i32) -> Result<ApiVe
         reader.skip_tagged_fields()?;
         Ok::<_, WireError>((api_key, min..=max))
     })?;
-    // Throttle time and finalized features follow; they are of no use here.
-    Ok(ApiVersions { ranges: ranges.into_iter().collect() })
+    let _throttle_time_ms = reader.i32()?;
+    let mut finalized_epoch = None;
+    reader.tagged_fields(|tag, mut value| {
+        if tag == FINALIZED_FEATURES_EPOCH {
+            finalized_epoch = Some(value.i64()?).filter(|epoch| *epoch >= 0);
+        }
+        Ok::<_, WireError>(())
+    })?;
+    Ok(ApiVersions { ranges: ranges.into_iter().collect(), finalized_epoch })
 }
 
 /// An error code as a result.

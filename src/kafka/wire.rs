@@ -199,8 +199,19 @@ impl<'a> Reader<'a> {
         smallest: usize,
         element: impl FnMut(&mut Self) -> Result<T, E>,
     ) -> Result<Vec<T>, E> {
-        let count = self.compact_length()?.ok_or(WireError::NoLength)?;
-        self.elements(count, smallest, element)
+        self.compact_nullable_array(smallest, element)?.ok_or(WireError::NoLength.into())
+    }
+
+    /// The same, or null.
+    pub fn compact_nullable_array<T, E: From<WireError>>(
+        &mut self,
+        smallest: usize,
+        element: impl FnMut(&mut Self) -> Result<T, E>,
+    ) -> Result<Option<Vec<T>>, E> {
+        match self.compact_length()? {
+            None => Ok(None),
+            Some(count) => self.elements(count, smallest, element).map(Some),
+        }
     }
 
     /// A string as it was before KIP-482, not null.
@@ -239,10 +250,19 @@ impl<'a> Reader<'a> {
 
     /// Passes over tagged fields: they are additions that an older reader may ignore (KIP-482).
     pub fn skip_tagged_fields(&mut self) -> Result<(), WireError> {
+        self.tagged_fields(|_, _| Ok(()))
+    }
+
+    /// Tagged fields, each with its tag and a reader of its own.
+    pub fn tagged_fields<E: From<WireError>>(
+        &mut self,
+        mut read: impl FnMut(u32, Reader<'a>) -> Result<(), E>,
+    ) -> Result<(), E> {
         for _ in 0..self.unsigned_varint()? {
-            self.unsigned_varint()?;
+            let tag = self.unsigned_varint()?;
             let length = self.unsigned_varint()?;
-            self.take(usize::try_from(length).map_err(|_| WireError::NoLength)?)?;
+            let value = self.take(usize::try_from(length).map_err(|_| WireError::NoLength)?)?;
+            read(tag, Reader::new(value))?;
         }
         Ok(())
     }
@@ -357,7 +377,7 @@ impl Writer {
         self.i16(i16::try_from(text.len()).unwrap_or(i16::MAX)).raw(text.as_bytes())
     }
 
-    /// A compact string that is null.
+    /// A compact string or array that is null.
     pub fn null(&mut self) -> &mut Self {
         self.unsigned_varint(0)
     }

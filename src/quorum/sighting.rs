@@ -17,7 +17,7 @@ pub struct Sighting {
 /// One controller and its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
-    /// Its node id, where the settings say it.
+    /// Its node id, where the settings say it. That of a broker, where a broker was asked as the last resort.
     pub node_id: Option<NodeId>,
     /// Where it was asked, `host:port`.
     pub address: String,
@@ -28,7 +28,7 @@ pub struct Asked {
 /// What a controller said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// It leads, and this is how it sees the quorum.
+    /// It leads, and this is how it sees the quorum; or it is a broker that has passed on the leader's words.
     Leads(QuorumInfo),
     /// It is there and does not lead.
     Follows,
@@ -38,7 +38,10 @@ pub enum Answer {
     Refuses(String),
     /// Its port takes connections, and no answer came in time.
     Silent(String),
-    /// Nobody listens there, or it cannot be reached.
+    /// Its machine answers that nobody listens there: the connection was refused. So the network works, and its Kafka is
+    /// down.
+    Closed(String),
+    /// It cannot be reached: no name, no route, no answer to the connection. It may be gone, or this node is cut off.
     Away(String),
 }
 

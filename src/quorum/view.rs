@@ -1,6 +1,7 @@
 //! What is known of the quorum and of this node's part in it, at one moment: the answers that probes, metrics and people
 //! get.
 
+use std::fmt;
 use std::time::Duration;
 use std::time::SystemTime;
 
@@ -44,7 +45,8 @@ pub enum QuorumState {
     Healthy,
     /// A leader and a majority that follows; some voter does not.
     Degraded,
-    /// No leader answers, and so few controllers are there that none can be elected.
+    /// No leader answers, and so few controllers are there that none can be elected; or one answers that too few voters
+    /// follow.
     MajorityLost,
     /// No leader answers, although enough controllers do.
     Leaderless,
@@ -105,7 +107,7 @@ pub enum MemberStanding {
     CaughtUp,
     /// A voter that fetches and is behind.
     Behind,
-    /// A voter that the leader has not heard of for longer than the fetch timeout.
+    /// The leader knows it and has not heard of it for longer than the fetch timeout.
     Silent,
     /// Its controller's port takes connections and does not answer them, or it answers while nothing of it moves.
     Wedged,
@@ -173,19 +175,58 @@ pub struct Recovery {
 /// Whether this node may stop now, and whether it is about to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stop {
-    /// What holds it back; empty: it may stop.
+    /// What holds it back; empty: it may stop, if anything was looked at.
     pub blockers: Vec<Blocker>,
+    /// What will suffer by any stop, whenever it is: no reason to wait.
+    pub notes: Vec<Note>,
     /// When the last of the looks that this rests on was; `None`: nothing was looked at yet, so nobody can say.
     pub seen_at: Option<SystemTime>,
     /// Since when it is announced that this node is about to stop.
     pub announced_at: Option<SystemTime>,
+    /// Since when its wait is over and its Kafka is being stopped. Peers wait for such a node, whatever its id.
+    pub released_at: Option<SystemTime>,
 }
 
 /// One thing that holds a stop back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blocker {
     /// Its word, UpperCamelCase.
-    pub reason: &'static str,
+    pub reason: String,
     /// With names and numbers.
     pub sentence: String,
 }
+
+/// One thing that a stop will cost, now as later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// Its word, UpperCamelCase.
+    pub reason: String,
+    /// With names and numbers.
+    pub sentence: String,
+}
+
+/// A closed set of words.
+pub trait Words: Copy + PartialEq + fmt::Display + 'static {
+    /// All of them.
+    const ALL: &'static [Self];
+}
+
+/// The words of a type, as they are shown.
+macro_rules! words {
+    ($type:ident: $($variant:ident),+) => {
+        impl Words for $type {
+            const ALL: &'static [Self] = &[$(Self::$variant),+];
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(match self { $(Self::$variant => stringify!($variant)),+ })
+            }
+        }
+    };
+}
+
+words!(QuorumState: Unknown, Forming, Healthy, Degraded, MajorityLost, Leaderless, Unstable, Wedged);
+words!(VoterStanding: Leader, CaughtUp, Behind, Silent);
+words!(MemberStanding: Unknown, Leader, CaughtUp, Behind, Silent, Wedged, Observer, NotAVoter, LostIdentity, Unseen);
+words!(BrokerStanding: Unknown, Starting, Unfenced, Fenced, Stale, Frozen);

@@ -137,7 +137,7 @@ pub async fn probe(endpoint: &Endpoint, deadline: Instant) -> Seen {
 }
 
 /// A handshake, ApiVersions and its answer; in any case what the other side presented.
-async fn greet(endpoint: &Endpoint, deadline: Instant) -> Result<Presented, (AskError, Presented)> {
+pub async fn greet(endpoint: &Endpoint, deadline: Instant) -> Result<Presented, (AskError, Presented)> {
     let mut connection = match Connection::open(endpoint, deadline).await {
         Ok(connection) => connection,
         Err(error) => {

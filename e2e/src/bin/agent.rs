@@ -1,4 +1,4 @@
-//! The agent's own client by hand: what the cases ask real Kafka with. Called by `e2e/cases/reload.sh`.
+//! The agent's own client by hand: what the scripts ask real Kafka with. Called by `e2e/cases/reload.sh` and `e2e/demo.sh`.
 //!
 //! It prints one line for each answer, with tabs between its fields, and ends with 1 where the answer is no.
 
@@ -8,6 +8,8 @@ use std::time::Duration;
 use std::time::Instant as Clock;
 
 use kraftlet::causes::chain;
+use kraftlet::kafka::ask_error::AskError;
+use kraftlet::kafka::connection::io::Connection;
 use kraftlet::kafka::endpoint::Endpoint;
 use kraftlet::kafka::endpoint::Tls;
 use kraftlet::kafka::io::describe_quorum;
@@ -30,6 +32,7 @@ use tokio::time::Instant;
 const USAGE: &str = "usage: agent STORES COMMAND ADDRESS...
 STORES is a folder with keystore.pem and truststore.pem; LOGIN in the environment is MECHANISM:USER:PASSWORD.
   agent STORES quorum ADDRESS                        asks who leads
+  agent STORES topics ADDRESS                        every partition, and how many replicas must be in sync
   agent STORES leaf                                  the fingerprint of the leaf in STORES
   agent STORES verify ADDRESS...                     six handshakes with each, all with the leaf in STORES
   agent STORES probe ADDRESS                         shows the leaf in STORES
@@ -41,6 +44,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// As the agent does by default: twice as many as a listener has network threads.
 const HANDSHAKES: usize = 6;
+
+/// More than the scripts' clusters have.
+const MOST_PAGES: usize = 100;
 
 type Problem = Box<dyn std::error::Error>;
 
@@ -85,6 +91,10 @@ async fn run(
                 format!("leader {leader}\tvoters {}", quorum.voters.len())
             }))
         }
+        ("topics", [address]) => {
+            let answer = topics(&at(address)?, deadline).await;
+            Ok(say(answer.map_err(|error| (error.reason(), chain(&error))), |lines| lines.join("\nok\t")))
+        }
         ("probe", [address]) => {
             let trust = reload::probe(&at(address)?, deadline).await.trust;
             println!("{}\t{trust:?}", trust.reason());
@@ -107,6 +117,33 @@ async fn run(
         }
         _ => Err(USAGE.into()),
     }
+}
+
+/// A line for each partition, and the number of pages, which are at most [`MOST_PAGES`].
+async fn topics(endpoint: &Endpoint, deadline: Instant) -> Result<Vec<String>, AskError> {
+    let mut connection = Connection::open(endpoint, deadline).await?;
+    let (mut lines, mut cursor) = (Vec::new(), None);
+    for pages in 1..=MOST_PAGES {
+        let page = connection.topics_page(cursor.as_ref()).await?;
+        let names: Vec<&str> = page.topics.iter().map(|topic| topic.name.as_str()).collect();
+        let min_insync = connection.min_insync_replicas(&names).await?;
+        for topic in &page.topics {
+            let must = min_insync.get(&topic.name).copied().unwrap_or_default();
+            for partition in &topic.partitions {
+                let led = if partition.leader.is_some() { "led" } else { "not led" };
+                let (replicas, in_sync) = (partition.replicas.len(), partition.isr.len());
+                let name = format!("{}-{}", topic.name, partition.index);
+                lines.push(format!("{name}\t{led}, {replicas} replicas, {in_sync} in sync, {must} must be"));
+            }
+        }
+        cursor = page.next;
+        if cursor.is_none() {
+            lines.push(format!("pages\t{pages}"));
+            break;
+        }
+    }
+    connection.close().await;
+    Ok(lines)
 }
 
 async fn verify(

@@ -15,6 +15,7 @@ use crate::cluster::settings::ClientAuth;
 use crate::cluster::settings::Reload;
 use crate::commands::inputs::Inputs;
 use crate::commands::sidecar::board::Board;
+use crate::commands::sidecar::controllers::Controllers;
 use crate::commands::sidecar::keystore::Keystore;
 use crate::kafka::endpoint::Endpoint;
 use crate::kafka::endpoint::Tls;
@@ -45,8 +46,8 @@ pub struct Context {
     pub release: Option<KafkaVersion>,
     /// How the agent logs in where a listener has SASL.
     pub login: Option<Login>,
-    /// The controllers, as host and port.
-    pub controllers: Vec<(String, u16)>,
+    /// The controllers.
+    pub controllers: Controllers,
     /// Where the engines in Kafka write what they have loaded.
     pub engine_report: Option<PathBuf>,
     /// Where the agent notes what Kafka was started with.

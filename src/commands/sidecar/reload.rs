@@ -10,14 +10,12 @@ use tokio::time::Instant;
 
 use crate::certificates::turn::Answer;
 use crate::certificates::turn::Reason;
-use crate::cluster::derived::host_port;
 use crate::cluster::settings::Reload;
 use crate::commands::failure::chain;
 use crate::commands::sidecar::context::Context;
 use crate::commands::sidecar::hands::Hands;
 use crate::commands::sidecar::verify::tls_client;
 use crate::kafka::endpoint::Endpoint;
-use crate::kafka::endpoint::Tls;
 use crate::pki::handshake::TlsClient;
 use crate::reload::io as reload_io;
 use crate::reload::listener::NodeListener;
@@ -65,14 +63,10 @@ impl Hands {
 
     async fn ask_active_controller(&self) -> Result<Result<(), TriggerError>, Reason> {
         let context = &self.context;
-        let Some((name, protocol)) = &context.channels.controllers else { return Err(nobody_to_ask()) };
+        let Some(name) = context.controllers.listener() else { return Err(nobody_to_ask()) };
         let client = client(context, name)?;
-        let endpoint = |(host, port): &(String, u16)| Endpoint {
-            address: host_port(host, *port),
-            tls: Tls::new(client.clone(), host).filter(|_| protocol.has_tls()),
-            login: context.login.clone().filter(|_| protocol.has_sasl()),
-        };
-        let controllers: Vec<Endpoint> = context.controllers.iter().map(endpoint).collect();
+        let controllers = context.controllers.dialled(Some(&client), context.login.as_ref());
+        let controllers: Vec<Endpoint> = controllers.into_iter().map(|one| one.endpoint).collect();
         let (node_id, key) = (context.channels.node_id, trigger::key(name.as_str()));
         let deadline = Instant::now() + RELOAD_WITHIN;
         Ok(reload_io::reload_controller(&controllers, node_id, &key, context.release, deadline).await)

@@ -2,7 +2,9 @@
 //!
 //! One deadline for all of it and a bound on every length. After an error the connection is of no further use.
 
+use std::collections::BTreeMap;
 use std::io;
+use std::ops::RangeInclusive;
 
 use aws_lc_rs::rand::SecureRandom;
 use aws_lc_rs::rand::SystemRandom;
@@ -19,6 +21,11 @@ use crate::kafka::address::io::dial;
 use crate::kafka::alter_configs::decode_unset;
 use crate::kafka::alter_configs::encode_unset;
 use crate::kafka::ask_error::AskError;
+use crate::kafka::describe_cluster::DESCRIBE_CLUSTER;
+use crate::kafka::describe_cluster::DESCRIBE_CLUSTER_VERSIONS;
+use crate::kafka::describe_cluster::ListedBroker;
+use crate::kafka::describe_cluster::decode_describe_cluster;
+use crate::kafka::describe_cluster::encode_describe_cluster;
 use crate::kafka::describe_quorum::DESCRIBE_QUORUM;
 use crate::kafka::describe_quorum::DESCRIBE_QUORUM_VERSIONS;
 use crate::kafka::describe_quorum::QuorumInfo;
@@ -42,6 +49,19 @@ use crate::kafka::sasl::encode_authenticate;
 use crate::kafka::sasl::encode_handshake;
 use crate::kafka::sasl::plain_message;
 use crate::kafka::scram_client::ClientFirst;
+use crate::kafka::topic_configs::MOST_TOPICS;
+use crate::kafka::topic_configs::decode_min_insync_replicas;
+use crate::kafka::topic_configs::encode_min_insync_replicas;
+use crate::kafka::topics::Cursor;
+use crate::kafka::topics::DESCRIBE_TOPIC_PARTITIONS;
+use crate::kafka::topics::DESCRIBE_TOPIC_PARTITIONS_VERSIONS;
+use crate::kafka::topics::METADATA;
+use crate::kafka::topics::METADATA_VERSIONS;
+use crate::kafka::topics::Page;
+use crate::kafka::topics::decode_describe_topic_partitions;
+use crate::kafka::topics::decode_metadata;
+use crate::kafka::topics::encode_describe_topic_partitions;
+use crate::kafka::topics::encode_metadata;
 use crate::pki::handshake::Presented;
 
 /// An open connection.
@@ -52,6 +72,8 @@ pub struct Connection {
     presented: Presented,
     /// The number of the last request.
     correlation_id: i32,
+    /// What it answers; asked once.
+    versions: Option<ApiVersions>,
 }
 
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -80,7 +102,7 @@ impl Connection {
                 }
             }
         };
-        let mut connection = Self { address, stream, deadline, presented, correlation_id: 0 };
+        let mut connection = Self { address, stream, deadline, presented, correlation_id: 0, versions: None };
         if let Some(login) = &endpoint.login {
             connection.log_in(login).await?;
         }
@@ -92,6 +114,11 @@ impl Connection {
         &self.presented
     }
 
+    /// A connection that is kept has a new deadline for what is done next.
+    pub fn until(&mut self, deadline: Instant) {
+        self.deadline = deadline;
+    }
+
     /// Which versions of which requests it answers. Every listener answers that, before a login too.
     pub async fn api_versions(&mut self) -> Result<ApiVersions, AskError> {
         self.ask("its versions", encode_api_versions, decode_api_versions).await
@@ -99,11 +126,64 @@ impl Connection {
 
     /// How the quorum is; only its leader answers, and brokers pass the question on.
     pub async fn describe_quorum(&mut self) -> Result<QuorumInfo, AskError> {
-        let version = self.api_versions().await?.best(DESCRIBE_QUORUM, DESCRIBE_QUORUM_VERSIONS);
-        let version = version
-            .ok_or_else(|| AskError::NotAsked { address: self.address.clone(), request: "DescribeQuorum" })?;
+        let version = self.version(DESCRIBE_QUORUM, DESCRIBE_QUORUM_VERSIONS, "DescribeQuorum").await?;
         let encode = |id| encode_describe_quorum(version, id);
         self.ask("the quorum", encode, |bytes, id| decode_describe_quorum(bytes, version, id)).await
+    }
+
+    /// Which brokers a broker lists.
+    pub async fn describe_cluster(&mut self) -> Result<Vec<ListedBroker>, AskError> {
+        let version = self.version(DESCRIBE_CLUSTER, DESCRIBE_CLUSTER_VERSIONS, "DescribeCluster").await?;
+        let encode = |id| encode_describe_cluster(version, id);
+        self.ask("the brokers", encode, |bytes, id| decode_describe_cluster(bytes, version, id)).await
+    }
+
+    /// The topics from `cursor` on, without one from the first on; only brokers answer. 3.7 gives all of them in one
+    /// page, or, where they are more than an answer may be, [`AskError::TooLong`].
+    ///
+    /// A cursor only moves on, but how far is for the other side to say: whoever asks for page after page counts them.
+    pub async fn topics_page(&mut self, cursor: Option<&Cursor>) -> Result<Page, AskError> {
+        let paged = self.best(DESCRIBE_TOPIC_PARTITIONS, DESCRIBE_TOPIC_PARTITIONS_VERSIONS).await?;
+        if paged.is_some() {
+            let encode = |id| encode_describe_topic_partitions(cursor, id);
+            let decode = |bytes: &[u8], id| decode_describe_topic_partitions(bytes, cursor, id);
+            return self.ask("topics", encode, decode).await;
+        }
+        self.version(METADATA, METADATA_VERSIONS, "Metadata").await?;
+        self.ask("topics", encode_metadata, decode_metadata).await
+    }
+
+    /// `min.insync.replicas` of these topics, asked about [`MOST_TOPICS`] at a time. A topic that is not there any more
+    /// is left out.
+    pub async fn min_insync_replicas(&mut self, topics: &[&str]) -> Result<BTreeMap<String, u32>, AskError> {
+        let mut found = BTreeMap::new();
+        for some in topics.chunks(MOST_TOPICS) {
+            let encode = |id| encode_min_insync_replicas(some, id);
+            let decode = |bytes: &[u8], id| decode_min_insync_replicas(bytes, some, id);
+            found.append(&mut self.ask("min.insync.replicas", encode, decode).await?);
+        }
+        Ok(found)
+    }
+
+    /// The highest version of a request that both sides know.
+    async fn version(
+        &mut self,
+        api_key: i16,
+        ours: RangeInclusive<i16>,
+        request: &'static str,
+    ) -> Result<i16, AskError> {
+        let best = self.best(api_key, ours).await?;
+        best.ok_or_else(|| AskError::NotAsked { address: self.address.clone(), request })
+    }
+
+    async fn best(&mut self, api_key: i16, ours: RangeInclusive<i16>) -> Result<Option<i16>, AskError> {
+        let versions = match self.versions.take() {
+            Some(versions) => versions,
+            None => self.api_versions().await?,
+        };
+        let best = versions.best(api_key, ours);
+        self.versions = Some(versions);
+        Ok(best)
     }
 
     /// Unsets a key of a node that has no dynamic value, which makes the node read its stores again, later.
