@@ -20,6 +20,7 @@ use crate::cluster::pool::ProcessRoles;
 use crate::cluster::settings::Reload;
 use crate::commands::sidecar::board::Board;
 use crate::commands::sidecar::context::Context;
+use crate::commands::sidecar::controllers::Controllers;
 use crate::commands::sidecar::keystore::Fetching;
 use crate::commands::sidecar::keystore::Keystore;
 use crate::pki::certificate::Certificate;
@@ -27,9 +28,11 @@ use crate::pki::renew_point::RenewPoint;
 use crate::pki::testing;
 use crate::reload::channel::NodeChannels;
 use crate::reload::node_properties::ListenerName;
+use crate::reload::node_properties::NodeProperties;
 use crate::reload::start_note::Material;
 
 /// What the source does when it is asked.
+#[allow(clippy::large_enum_variant, reason = "there is one of it at a time")]
 pub(crate) enum Fetched {
     Gives(Bundle),
     Fails,
@@ -152,20 +155,21 @@ pub(crate) fn bundle(minutes: u64) -> Bundle {
 
 /// A node without listeners, whose engine takes everything.
 pub(crate) fn context(board: Board, stores: &Rc<Stores>) -> Context {
+    let channels = NodeChannels {
+        node_id: 0.try_into().unwrap(),
+        roles: ProcessRoles::Combined,
+        listeners: Vec::new(),
+        controllers: None,
+        channels: Vec::new(),
+    };
     Context {
         board,
         pod: "kafka-0".to_owned(),
-        channels: NodeChannels {
-            node_id: 0.try_into().unwrap(),
-            roles: ProcessRoles::Combined,
-            listeners: Vec::new(),
-            controllers: None,
-            channels: Vec::new(),
-        },
         reload: Reload::Engine,
         release: None,
         login: None,
-        controllers: Vec::new(),
+        controllers: Controllers::of_properties(&NodeProperties::from_pairs([]), &channels),
+        channels,
         engine_report: None,
         start_note: None,
         inputs: None,

@@ -40,10 +40,9 @@ pub fn is_settled(
             let is_still = own.no_op_interval.is_none() && quorum.high_watermark.is_some();
             has_moved || is_still || looked_for > own.wedged_after()
         }
-        QuorumState::MajorityLost
-        | QuorumState::Leaderless
-        | QuorumState::Unstable
-        | QuorumState::Wedged => true,
+        QuorumState::MajorityLost | QuorumState::Leaderless | QuorumState::Unstable | QuorumState::Wedged => {
+            true
+        }
         QuorumState::Unknown | QuorumState::Forming => {
             looked_for >= own.election_grace() || too_few_run(history, own)
         }
