@@ -13,9 +13,9 @@ use tokio::time::timeout;
 use crate::certificates::bundle::Bundle;
 use crate::cluster::io as cluster_io;
 use crate::commands::sidecar::context::Context;
-use crate::commands::sidecar::hands::Hands;
 use crate::commands::sidecar::keystore::Keystore;
 use crate::commands::sidecar::show_channels;
+use crate::commands::sidecar::verify::checks;
 use crate::disk::io as disk_io;
 use crate::disk::step::Step;
 use crate::kafka::connection::io::Connection;
@@ -49,28 +49,27 @@ const NOTE_MODE: u32 = 0o644;
 
 /// Looks for ever.
 pub async fn observe(context: Rc<Context>) {
-    let hands = |one: &Rc<dyn Keystore>| Hands::new(Rc::clone(&context), Rc::clone(one));
-    let hands: Vec<Hands> = context.keystores.iter().map(hands).collect();
     let read = |path: &PathBuf| cluster_io::read(path).ok().map(|bytes| bytes.to_vec());
     let mut noted = context.start_note.as_ref().and_then(read).unwrap_or_default();
     let mut observed = Observed::new(StartNote::decode(&noted).unwrap_or_default());
-    let names = hands.iter().flat_map(|one| context.listeners_of(one.keystore.listeners()));
+    let names = context.keystores.iter().flat_map(|one| context.listeners_of(one.listeners()));
     let listeners = names.count();
     let mut held: Option<Connection> = None;
     loop {
         let now = SystemTime::now();
-        let bundles: Vec<(&Hands, Bundle)> =
-            hands.iter().filter_map(|one| Some((one, one.installed().ok()?))).collect();
+        let with_content = |one| Some((one, Keystore::installed(one).ok()??));
+        let bundles: Vec<(&dyn Keystore, Bundle)> =
+            context.keystores.iter().map(Rc::as_ref).filter_map(with_content).collect();
         for (one, bundle) in &bundles {
             let installed = Installed::of(Some(bundle.leaf()), bundle.anchors());
-            for channel in context.channels_of(one.keystore.listeners()) {
+            for channel in context.channels_of(one.listeners()) {
                 observed.take(Observation::Installed { listener: channel.listener.clone(), installed }, now);
             }
         }
         // Before a look that takes its time: meanwhile the stores may be replaced.
         note(&context, &observed, &mut noted);
         let reports = std::mem::take(&mut *context.seen.borrow_mut());
-        let reports = if reports.is_empty() { look(&bundles).await } else { reports };
+        let reports = if reports.is_empty() { look(&context, &bundles).await } else { reports };
         for observation in seen(&reports, listeners, &bundles).into_iter().chain(loaded(&context, &bundles)) {
             observed.take(observation, now);
         }
@@ -78,7 +77,7 @@ pub async fn observe(context: Rc<Context>) {
         show_channels::show(&context, &covered, &bundles);
         note(&context, &observed, &mut noted);
         if held.is_none() && !reports.iter().any(is_refused) {
-            held = hold(&bundles).await;
+            held = hold(&context, &bundles).await;
         }
         let at_rest = held.is_some() || reports.is_empty();
         let pause = if at_rest { LOOK_AT_REST_EVERY } else { LOOK_EVERY };
@@ -91,9 +90,9 @@ pub async fn observe(context: Rc<Context>) {
 
 /// A connection to the first listener, to be told when Kafka ends. Kafka itself ends it after ten minutes of silence
 /// (connections.max.idle.ms), which costs one look.
-async fn hold(bundles: &[(&Hands, Bundle)]) -> Option<Connection> {
-    let (hands, bundle) = bundles.first()?;
-    let check = hands.checks(bundle).ok()?.into_iter().next()?;
+async fn hold(context: &Context, bundles: &[(&dyn Keystore, Bundle)]) -> Option<Connection> {
+    let (stores, bundle) = bundles.first()?;
+    let check = checks(context, *stores, bundle, None).ok()?.into_iter().next()?;
     Connection::open(&check.endpoint, Instant::now() + LOOK_WITHIN).await.ok()
 }
 
@@ -105,9 +104,9 @@ async fn ended(held: &mut Option<Connection>) {
 }
 
 /// One handshake with each listener.
-async fn look(bundles: &[(&Hands, Bundle)]) -> Vec<Report> {
-    let checks = bundles.iter().filter_map(|(hands, bundle)| hands.checks(bundle).ok()).flatten();
-    let checks: Vec<Check> = checks.map(|check| Check { handshakes: 1, ..check }).collect();
+async fn look(context: &Context, bundles: &[(&dyn Keystore, Bundle)]) -> Vec<Report> {
+    let all = bundles.iter().filter_map(|(stores, bundle)| checks(context, *stores, bundle, None).ok());
+    let checks: Vec<Check> = all.flatten().map(|check| Check { handshakes: 1, ..check }).collect();
     reload_io::look(&checks, Instant::now() + LOOK_WITHIN).await
 }
 
@@ -117,7 +116,7 @@ fn is_refused(report: &Report) -> bool {
 
 /// That Kafka is away is said only where a look at all listeners found each port refused: a name that does not resolve,
 /// a reset or a deadline that passes is not that, and nor is one listener of several.
-fn seen(reports: &[Report], listeners: usize, bundles: &[(&Hands, Bundle)]) -> Vec<Observation> {
+fn seen(reports: &[Report], listeners: usize, bundles: &[(&dyn Keystore, Bundle)]) -> Vec<Observation> {
     if reports.iter().any(is_refused) {
         let is_away = reports.len() == listeners && reports.iter().all(is_refused);
         return if is_away { vec![Observation::Away] } else { Vec::new() };
@@ -136,13 +135,13 @@ fn seen(reports: &[Report], listeners: usize, bundles: &[(&Hands, Bundle)]) -> V
 }
 
 /// Of several instances with one prefix and side, one that lags behind what is installed.
-fn loaded(context: &Context, bundles: &[(&Hands, Bundle)]) -> Vec<Observation> {
+fn loaded(context: &Context, bundles: &[(&dyn Keystore, Bundle)]) -> Vec<Observation> {
     let Some(path) = &context.engine_report else { return Vec::new() };
     let Ok(Some(report)) = engine_io::read(path) else { return Vec::new() };
     // What the engines of this prefix should have.
     let is_current = |state: &EngineState| {
         let listener = ListenerName::new(&state.listener);
-        let own = bundles.iter().find(|(hands, _)| hands.keystore.listeners().contains(&listener));
+        let own = bundles.iter().find(|(stores, _)| stores.listeners().contains(&listener));
         own.is_some_and(|(_, bundle)| {
             let trust = Material::of_trust(bundle.anchors()).map(|trust| trust.fingerprint);
             state.leaf == Some(bundle.leaf().fingerprint()) && state.trust == trust

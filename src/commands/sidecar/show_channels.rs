@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use crate::certificates::bundle::Bundle;
 use crate::certificates::trust;
 use crate::commands::sidecar::context::Context;
-use crate::commands::sidecar::hands::Hands;
+use crate::commands::sidecar::keystore::Keystore;
 use crate::commands::sidecar::show;
 use crate::health::snapshot::Channel;
 use crate::health::snapshot::Condition;
@@ -24,11 +24,11 @@ use crate::reload::coverage::TrustStanding;
 use crate::reload::start_note::Material;
 
 /// Shows every channel, and for each certificate what its channels trust and what leaves they have.
-pub fn show(context: &Context, covered: &[ChannelCoverage], bundles: &[(&Hands, Bundle)]) {
+pub fn show(context: &Context, covered: &[ChannelCoverage], bundles: &[(&dyn Keystore, Bundle)]) {
     let now = SystemTime::now();
     let mut channels = Vec::new();
     for (channel, coverage) in context.channels.channels.iter().zip(covered) {
-        let owner = bundles.iter().find(|(hands, _)| hands.keystore.listeners().contains(&channel.listener));
+        let owner = bundles.iter().find(|(stores, _)| stores.listeners().contains(&channel.listener));
         channels.push(shown(channel, coverage, owner, now));
     }
     context.board.change(|snapshot| {
@@ -44,22 +44,27 @@ pub fn show(context: &Context, covered: &[ChannelCoverage], bundles: &[(&Hands, 
         let condition = restart_needed(one, now).into_iter().collect();
         context.board.conditions(&format!("channel {}", one.channel), condition);
     }
-    for (hands, bundle) in bundles {
+    for (stores, bundle) in bundles {
         let own: Vec<(&OfNode, &ChannelCoverage)> = context
             .channels
             .channels
             .iter()
             .zip(covered)
-            .filter(|(channel, _)| hands.keystore.listeners().contains(&channel.listener))
+            .filter(|(channel, _)| stores.listeners().contains(&channel.listener))
             .collect();
-        show_trust(context, hands, bundle, &own);
+        show_trust(context, *stores, bundle, &own);
     }
 }
 
-fn show_trust(context: &Context, hands: &Hands, bundle: &Bundle, own: &[(&OfNode, &ChannelCoverage)]) {
+fn show_trust(
+    context: &Context,
+    stores: &dyn Keystore,
+    bundle: &Bundle,
+    own: &[(&OfNode, &ChannelCoverage)],
+) {
     let trust = Material::of_trust(bundle.anchors()).map(|trust| trust.fingerprint);
     // Leaf and trust of a channel are read in one pass, and that pass was seen to work.
-    let was_reloaded = context.trust_reloaded.borrow().get(hands.name()).copied() == trust;
+    let was_reloaded = context.trust_reloaded.borrow().get(stores.name()).copied() == trust;
     let is_current = !own.is_empty()
         && own.iter().all(|(channel, one)| match channel.trust_by {
             Way::AdminApi => was_reloaded,
@@ -69,7 +74,7 @@ fn show_trust(context: &Context, hands: &Hands, bundle: &Bundle, own: &[(&OfNode
     let is_everywhere = !own.is_empty() && own.iter().all(|(_, one)| one.leaf == Some(leaf));
     let at = SystemTime::now().max(bundle.leaf().not_before()).min(bundle.leaf().not_after());
     let issuers = trust::issuers(bundle.leaf(), bundle.intermediates(), bundle.anchors(), at);
-    context.board.certificate(hands.name(), |shown| {
+    context.board.certificate(stores.name(), |shown| {
         let anchors: Vec<Fingerprint> = bundle.anchors().iter().map(Certificate::fingerprint).collect();
         // Trust that was proven and is on the disk still stays proven while channels catch up with what was added.
         shown.trust.proven = if is_current {
@@ -86,7 +91,7 @@ fn show_trust(context: &Context, hands: &Hands, bundle: &Bundle, own: &[(&OfNode
 fn shown(
     channel: &OfNode,
     coverage: &ChannelCoverage,
-    owner: Option<&(&Hands, Bundle)>,
+    owner: Option<&(&dyn Keystore, Bundle)>,
     now: SystemTime,
 ) -> Channel {
     let anchor = owner
@@ -101,7 +106,7 @@ fn shown(
     };
     Channel {
         name: Text::new(&channel.name),
-        certificate: Text::new(owner.map(|(hands, _)| hands.name()).unwrap_or_default()),
+        certificate: Text::new(owner.map(|(stores, _)| stores.name()).unwrap_or_default()),
         leaf: coverage.leaf.map(|fingerprint| InUse { fingerprint, not_after: coverage.not_after, anchor }),
         standing,
         seen_at: (coverage.standing != Standing::Unknown).then_some(now),

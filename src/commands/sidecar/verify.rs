@@ -12,7 +12,9 @@ use crate::certificates::turn::Reason;
 use crate::certificates::turn::Seen;
 use crate::cluster::settings::Reload;
 use crate::commands::failure::chain;
+use crate::commands::sidecar::context::Context;
 use crate::commands::sidecar::hands::Hands;
+use crate::commands::sidecar::keystore::Keystore;
 use crate::kafka::endpoint::Endpoint;
 use crate::pki::certificate::Certificate;
 use crate::pki::certificate::Fingerprint;
@@ -47,7 +49,7 @@ impl Hands {
     /// Looks until every listener serves what is installed and every engine has loaded it, or time is up.
     pub(crate) async fn verify(&self) -> Result<Answer, Reason> {
         let bundle = self.installed()?;
-        let checks = self.checks(&bundle)?;
+        let checks = checks(&self.context, self.keystore.as_ref(), &bundle, self.previous_leaf())?;
         let deadline = Instant::now() + VERIFY_WITHIN;
         self.let_engines_load(&bundle, &checks).await;
         let reports = reload_io::verify(&checks, deadline).await;
@@ -90,34 +92,6 @@ impl Hands {
         })
     }
 
-    /// The handshakes that show this bundle.
-    pub(crate) fn checks(&self, bundle: &Bundle) -> Result<Vec<Check>, Reason> {
-        let client = tls_client(bundle)?;
-        let ours = ours(bundle, SystemTime::now());
-        let check = |listener: &NodeListener| Check {
-            listener: listener.name.to_string(),
-            endpoint: Endpoint { login: None, ..self.context.endpoint(listener, &client) },
-            handshakes: self.handshakes(listener),
-            wanted: Wanted {
-                leaf: bundle.leaf().fingerprint(),
-                issuers: bundle.intermediates().iter().map(Certificate::fingerprint).collect(),
-                previous: self.previous_leaf(),
-                ours,
-            },
-        };
-        Ok(self.context.listeners_of(self.keystore.listeners()).map(check).collect())
-    }
-
-    /// Every thread of a listener reloads by itself. Connections come to them in turn, but others connect meanwhile too,
-    /// so twice as many are made; with the engine one for each will do, for there every instance reports what it has.
-    fn handshakes(&self, listener: &NodeListener) -> usize {
-        let threads = usize::try_from(listener.network_threads).unwrap_or(1);
-        match self.context.reload {
-            Reload::Engine => threads,
-            Reload::AdminApi => 2 * threads,
-        }
-    }
-
     /// One connection has all engines of the node look at their files. Handshakes before they have loaded them would only
     /// show what was there before, and take the time of the machine.
     async fn let_engines_load(&self, bundle: &Bundle, checks: &[Check]) {
@@ -153,6 +127,39 @@ impl Hands {
             }
             sleep(LOOK_AT_REPORT_EVERY).await;
         }
+    }
+}
+
+/// The handshakes that show what is in these stores; `previous` is the leaf before, where it is known.
+pub(crate) fn checks(
+    context: &Context,
+    stores: &dyn Keystore,
+    bundle: &Bundle,
+    previous: Option<Fingerprint>,
+) -> Result<Vec<Check>, Reason> {
+    let client = tls_client(bundle)?;
+    let ours = ours(bundle, SystemTime::now());
+    let check = |listener: &NodeListener| Check {
+        listener: listener.name.to_string(),
+        endpoint: Endpoint { login: None, ..context.endpoint(listener, &client) },
+        handshakes: handshakes(context.reload, listener),
+        wanted: Wanted {
+            leaf: bundle.leaf().fingerprint(),
+            issuers: bundle.intermediates().iter().map(Certificate::fingerprint).collect(),
+            previous,
+            ours,
+        },
+    };
+    Ok(context.listeners_of(stores.listeners()).map(check).collect())
+}
+
+/// Every thread of a listener reloads by itself. Connections come to them in turn, but others connect meanwhile too, so
+/// twice as many are made; with the engine one for each will do, for there every instance reports what it has.
+fn handshakes(reload: Reload, listener: &NodeListener) -> usize {
+    let threads = usize::try_from(listener.network_threads).unwrap_or(1);
+    match reload {
+        Reload::Engine => threads,
+        Reload::AdminApi => 2 * threads,
     }
 }
 
