@@ -169,7 +169,8 @@ scenario_controller_untrusted() {
     lines="$(log_lines "$pod")"
     begin_pod "$pod" "$settings"
     await_log "$pod" "$lines" 'authentication error|Failed authentication'
-    verdicts 60 "$HOLD" <<'TABLE'
+    # For longer than an election may take, within which nothing is said to be worse than it was.
+    verdicts 60 $((3 * HOLD)) <<'TABLE'
 all livez 200
 sick readyz 503 .*
 sick quorum Unknown
@@ -186,7 +187,7 @@ TABLE
 # A volume is replaced. A static voter is formatted when the others can do without its vote; a dynamic one comes back as
 # an observer, and its vote is lost with its directory id until a person acts: that is the last scenario then.
 scenario_disk_emptied() {
-    local pod
+    local pod lines
     pod="$(followers | head -n 1)"
     SICK=("$pod")
     end_pod "$pod"
@@ -198,10 +199,12 @@ rest quorum Degraded
 rest spare 0
 rest safe-to-stop 503 .*
 TABLE
+    lines="$(log_lines "$pod")"
     begin_pod "$pod" "$FOLDER/cluster.yaml"
     if [[ "$QUORUM" == static ]]; then
         all_is_well 90
     else
+        await_log "$pod" "$lines" 'Kafka Server started'
         verdicts 90 "$HOLD" <<'TABLE'
 all livez 200
 sick member LostIdentity
