@@ -255,21 +255,3 @@ await_log() {
 log_lines() {
     wc -l <"$FOLDER/$1.log"
 }
-
-# What a deleted pod of a StatefulSet goes through, in its two halves.
-end_pod() {
-    stop_node "$1"
-    take_sidecar "$1"
-}
-
-begin_pod() {
-    local tries
-    # A kubelet starts an init container again where it ends with 1.
-    for ((tries = 0; tries < 30; tries++)); do
-        ! init_pod "$1" "$2" || break
-        sleep 1
-    done
-    ((tries < 30)) || die 1 "kraftlet init refuses $1: $(tail -n 3 "$FOLDER/$1.init.log")"
-    start_sidecar "$1" "$2"
-    start_node "$1"
-}
