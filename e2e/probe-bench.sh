@@ -32,8 +32,6 @@ SECONDS_EACH=30
 P99_US_AT_MOST=1000
 MEMORY_KB_AT_MOST=$((10 * 1024))
 
-FOLDER=
-
 read_arguments() {
     while (($# > 0)); do
         case "$1" in
@@ -50,14 +48,9 @@ read_arguments() {
     done
 }
 
-clean_up() {
-    local code=$?
-    trap - EXIT INT TERM
+stop_others() {
     end_watch
     kill_sidecars
-    stop_nodes
-    rm -rf "$FOLDER"
-    exit "$code"
 }
 
 main() {
@@ -72,10 +65,8 @@ main() {
     KRAFTLET_ENGINE_JAR="$(engine_jar)" || exit
     export KRAFTLET_ENGINE_JAR
     build_helpers
-    FOLDER="$(mktemp -d "${TMPDIR:-/tmp}/kraftlet-probes.XXXXXX")"
+    make_folder probes
     CLASS_PATH="$(java_class_path "$KAFKA" ClusterClient)"
-    trap clean_up EXIT
-    trap 'exit 130' INT TERM
     make_settings --replicas 1
     PODS=(demo-0)
     init_pods
@@ -115,11 +106,12 @@ resident_kb() {
 }
 
 report() {
-    local word path count errors p50 p99 longest before after
+    local word path count errors p50 p99 longest before after verdict
     local rows=("KAFKA|PATH|PROBES|ERRORS|P50 MS|P99 MS|LONGEST MS|")
     for word in up down frozen; do
         while IFS=$'\t' read -r path count errors p50 p99 longest; do
-            rows+=("$word|$path|$count|$errors|$(ms "$p50")|$(ms "$p99")|$(ms "$longest")|$(within "$((p99 > P99_US_AT_MOST || errors > 0))")")
+            [[ "$path" == /* ]] && verdict="$(within "$((p99 > P99_US_AT_MOST || errors > 0))")" || verdict=
+            rows+=("$word|$path|$count|$errors|$(ms "$p50")|$(ms "$p99")|$(ms "$longest")|$verdict")
         done <"$FOLDER/$word.tsv"
     done
     print_columns "${rows[@]}"

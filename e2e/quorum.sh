@@ -34,9 +34,6 @@ MODE=combined
 QUORUM=static
 ONLY=()
 
-FOLDER=
-PASSED=no
-
 read_arguments() {
     while (($# > 0)); do
         case "$1" in
@@ -58,18 +55,9 @@ read_arguments() {
     fi
 }
 
-clean_up() {
-    local code=$?
-    trap - EXIT INT TERM
+stop_others() {
     end_watch
     kill_sidecars
-    stop_nodes
-    if [[ "$PASSED" == yes ]] || ((code > 128)); then
-        rm -rf "$FOLDER"
-    else
-        say "kept: $FOLDER"
-    fi
-    exit "$code"
 }
 
 main() {
@@ -79,9 +67,7 @@ main() {
     fetch_and_build "$KAFKA"
     build_helpers
     CLASS_PATH="$(java_class_path "$KAFKA" ClusterClient)"
-    FOLDER="$(mktemp -d "${TMPDIR:-/tmp}/kraftlet-quorum.XXXXXX")"
-    trap clean_up EXIT
-    trap 'exit 130' INT TERM
+    make_folder quorum
     say "Kafka $KAFKA, $MODE nodes, $QUORUM quorum, in $FOLDER"
     make_settings --reload engine
     CLIENT_PROPERTIES="$FOLDER/pods/${BROKERS[0]}/run/client.properties"
@@ -94,7 +80,6 @@ main() {
     for name in "${ONLY[@]}"; do
         play "$name"
     done
-    PASSED=yes
     say "done in $SECONDS s"
 }
 

@@ -40,9 +40,6 @@ LEADERLESS_AT_MOST_MS=15000
 # What a pod that waits for its turn gets: the other one has to be away and back meanwhile.
 PRESTOP_WITHIN_S=150
 
-FOLDER=
-PASSED=no
-
 read_arguments() {
     while (($# > 0)); do
         case "$1" in
@@ -56,19 +53,10 @@ read_arguments() {
     done
 }
 
-clean_up() {
-    local code=$?
-    trap - EXIT INT TERM
+stop_others() {
     end_watch
     kill_load
     kill_sidecars
-    stop_nodes
-    if [[ "$PASSED" == yes ]] || ((code > 128)); then
-        rm -rf "$FOLDER"
-    else
-        say "kept: $FOLDER"
-    fi
-    exit "$code"
 }
 
 main() {
@@ -79,11 +67,9 @@ main() {
     build_helpers
     CLASS_PATH="$(java_class_path "$KAFKA" ClusterClient)"
     CLASS_PATH="$(java_class_path "$KAFKA" LoadClient)"
-    FOLDER="$(mktemp -d "${TMPDIR:-/tmp}/kraftlet-rolling.XXXXXX")"
+    make_folder rolling
     # shellcheck disable=SC2034  # read by load.sh
     LOAD="$FOLDER/load"
-    trap clean_up EXIT
-    trap 'exit 130' INT TERM
     say "Kafka $KAFKA, $MODE nodes, $QUORUM quorum, in $FOLDER"
     make_settings --reload engine
     bring_up_all
@@ -99,7 +85,6 @@ main() {
     stop_load || code=$?
     expect "the load saw no failure" test "$code" = 0
     expect "the quorum was never lost" test "$(load_sum longest_without_leader_ms)" -le "$LEADERLESS_AT_MOST_MS"
-    PASSED=yes
     say "done in $SECONDS s"
 }
 
@@ -118,24 +103,13 @@ let_go() {
     expect "$1 may stop: $(sed -n 's/^  "sentence": //p' "$FOLDER/$1.prestop")" has_gone "$1"
 }
 
-end_pod() {
-    SICK=("$1")
-    stop_node "$1"
-    take_sidecar "$1"
-}
-
-begin_pod() {
-    init_pod "$1" "$FOLDER/cluster.yaml" || die 1 "kraftlet init refused $1: $(tail -n 3 "$FOLDER/$1.init.log")"
-    start_sidecar "$1"
-    start_node "$1"
-}
-
 # The others stay ready meanwhile.
 replace() {
     local from
     from="$(story_lines)"
+    SICK=("$1")
     end_pod "$1"
-    begin_pod "$1"
+    begin_pod "$1" "$FOLDER/cluster.yaml"
     all_are_ready
     nobody_else_was_red "$from"
     event "$1 is back"
@@ -155,9 +129,10 @@ two_at_once() {
     second="$1"
     expect "$first goes first, for its node id is lower" has_gone "$first"
     expect "$second waits" not has_gone "$second"
+    SICK=("$first")
     end_pod "$first"
     expect "$second waits while $first is away" not has_gone "$second"
-    begin_pod "$first"
+    begin_pod "$first" "$FOLDER/cluster.yaml"
     wait "${waiting[@]}" || die 1 "$second may not stop"
     expect "$first is ready again when $second goes" test "$(said_last "$first" readyz)" = 200
     replace "$second"

@@ -152,6 +152,19 @@ take_sidecar() {
     stop_sidecar "$1"
 }
 
+# What a deleted pod of a StatefulSet goes through, in its two halves.
+end_pod() {
+    stop_node "$1"
+    take_sidecar "$1"
+}
+
+# begin_pod POD SETTINGS. A kubelet starts an init container again where it ends with 1.
+begin_pod() {
+    until_true 30 init_pod "$1" "$2" || die 1 "kraftlet init refuses $1: $(tail -n 3 "$FOLDER/$1.init.log")"
+    start_sidecar "$1" "$2"
+    start_node "$1"
+}
+
 # What happens to the processes of Kafka without a word of warning.
 kill_node() {
     kill -9 "${PID_OF[$1]}"
