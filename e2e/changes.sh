@@ -86,13 +86,6 @@ wait_until() {
     done
 }
 
-controllers() {
-    local pod
-    for pod in "${PODS[@]}"; do
-        [[ "$(setting "$pod" process.roles)" != *controller* ]] || printf '%s\n' "$pod"
-    done
-}
-
 # The node ids of the controllers.
 voters() {
     local pod

@@ -53,6 +53,14 @@ setting() {
     sed -n "s/^$2=//p" "$FOLDER/pods/$1/run/server.properties" | tail -n 1
 }
 
+# The pods that vote.
+controllers() {
+    local pod
+    for pod in "${PODS[@]}"; do
+        [[ "$(setting "$pod" process.roles)" != *controller* ]] || printf '%s\n' "$pod"
+    done
+}
+
 start_nodes() {
     local pod
     for pod in "${PODS[@]}"; do

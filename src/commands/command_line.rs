@@ -16,6 +16,8 @@ use nix::sys::stat::Mode;
 use nix::sys::stat::umask;
 
 use crate::cluster::parse;
+use crate::commands::doctor;
+use crate::commands::doctor::Doctor;
 use crate::commands::explain;
 use crate::commands::explain::Explain;
 use crate::commands::failure::Exit;
@@ -52,6 +54,8 @@ enum Command {
     Explain(Explain),
     /// Show the leaf in use on every TLS channel, the next renewal, how the last one ended, and what is wrong
     Status(Status),
+    /// Check everything afresh, and say of each thing that is wrong what to do next
+    Doctor(Doctor),
     /// Have this pod's agent fetch, install, reload and verify its certificates now
     Renew(Renew),
     /// Have this pod's agent stop trusting the CA that its source no longer names
@@ -135,6 +139,7 @@ fn run(command: &Command) -> Result<(String, Option<Failure>), Failure> {
         }
         Command::Explain(args) => return explain::run(args),
         Command::Status(args) => return status::run(args),
+        Command::Doctor(args) => return doctor::run(args),
         Command::Renew(args) => renew::run(args).map(|()| String::new())?,
         Command::ForgetOldTrust(args) => forget_old_trust::run(args).map(|()| String::new())?,
         Command::NewCluster(args) => new_cluster::run(args)?,

@@ -408,6 +408,13 @@ impl Leaf {
     }
 }
 
+impl Channel {
+    /// Whether it is the server side of a listener, and none of the node's own clients.
+    pub fn is_listener(&self) -> bool {
+        self.name.as_str().starts_with("listener ")
+    }
+}
+
 impl Anchor {
     /// What is shown of an anchor.
     pub fn new(anchor: &X509) -> Self {

@@ -3,10 +3,10 @@
 //! Whoever asks learns not only that there was no answer, but whether anybody was there: an empty disk may only be
 //! formatted as the first of a cluster where nobody is.
 
-use std::error::Error;
 use std::io;
 
 use crate::kafka::login::Mechanism;
+use crate::kafka::requests::ErrorCode;
 use crate::kafka::requests::MAX_RESPONSE_BYTES;
 use crate::kafka::requests::ResponseError;
 use crate::kafka::sasl::LoginRefusal;
@@ -176,16 +176,20 @@ impl AskError {
         }
     }
 
-    /// It and its causes in one line.
-    pub fn sentence(&self) -> String {
-        let mut text = self.to_string();
-        let mut source = self.source();
-        while let Some(cause) = source {
-            text.push_str(": ");
-            text.push_str(&cause.to_string());
-            source = cause.source();
-        }
-        text
+    /// Whether the other side has answered and refused what was asked: the connection is still good.
+    pub fn is_an_answer(&self) -> bool {
+        matches!(self, Self::Response { source: ResponseError::Refused { .. }, .. })
+    }
+
+    /// Whether a controller said that another one leads.
+    pub fn is_not_leader(&self) -> bool {
+        matches!(
+            self,
+            Self::Response {
+                source: ResponseError::Refused { code: ErrorCode::NOT_LEADER_OR_FOLLOWER, .. },
+                ..
+            }
+        )
     }
 
     /// Whether it is certain that no Kafka was reached: no such name, no listener, no way there. Everything else

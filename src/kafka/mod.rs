@@ -16,6 +16,7 @@ pub mod metadata_records;
 pub mod checkpoint;
 pub mod requests;
 pub mod describe_quorum;
+pub mod describe_cluster;
 pub mod alter_configs;
 pub mod topics;
 pub mod topic_configs;

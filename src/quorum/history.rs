@@ -44,6 +44,7 @@ pub struct History {
     lost: Option<(Mark, Lost)>,
     refusals: Vec<Refusal>,
     rival: Option<(NodeId, i32)>,
+    differs_since: Option<Mark>,
 }
 
 /// Signs that committed records are gone.
@@ -103,6 +104,8 @@ impl History {
                 self.lost = Some((now, Lost::HighWatermarkWentBack(back)));
             }
             let all_follow = reading.voters.iter().all(|voter| has_all(voter.standing));
+            self.differs_since =
+                if voters_differ(&reading, own) { self.differs_since.or(Some(now)) } else { None };
             self.lagging_since = if all_follow { None } else { self.lagging_since.or(Some(now)) };
             self.reading = Some(reading);
             self.read_at = Some(sighting.at);
@@ -263,5 +266,76 @@ impl History {
     /// Another that leads in the same epoch, which cannot be in one quorum.
     pub fn rival(&self) -> Option<(NodeId, i32)> {
         self.rival
+    }
+
+    /// Since when the leader counts other voters than the settings have controllers, this node left aside.
+    pub fn differs_since(&self) -> Option<Mark> {
+        self.differs_since
+    }
+}
+
+fn voters_differ(reading: &Reading, own: &Own) -> bool {
+    let is_other = |node_id: &&NodeId| **node_id != own.node_id;
+    let voters: BTreeSet<_> = reading.voters.iter().map(|voter| &voter.node_id).filter(is_other).collect();
+    !own.controllers.is_empty() && voters != own.controllers.iter().filter(is_other).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quorum::sighting::Asked;
+    use crate::quorum::testing::asked;
+    use crate::quorum::testing::at;
+    use crate::quorum::testing::info;
+    use crate::quorum::testing::node;
+    use crate::quorum::testing::own;
+
+    fn leads(id: i32, epoch: i32) -> Asked {
+        let mut asked = asked("f").remove(0);
+        asked.node_id = Some(node(id));
+        asked.answer = Answer::Leads(info(id, epoch, 100, &[(1, 0), (2, 0), (3, 0)]));
+        asked
+    }
+
+    #[test]
+    fn of_several_leaders_the_highest_epoch_is_believed_and_two_of_one_epoch_are_told() {
+        for (answers, want_leader, want_rival) in [
+            (vec![leads(1, 7)], 1, None),
+            (vec![leads(1, 7), leads(2, 8)], 2, None),
+            (vec![leads(2, 8), leads(1, 7)], 2, None),
+            (vec![leads(1, 7), leads(1, 7)], 1, None),
+            (vec![leads(3, 7), leads(1, 7)], 1, Some((node(3), 7))),
+            (vec![leads(1, 7), leads(3, 7)], 1, Some((node(3), 7))),
+        ] {
+            let mut history = History::default();
+            history.take(&Sighting { at: at(0), controllers: vec![leads(1, 7)] }, &own(3));
+            history.take(&Sighting { at: at(1), controllers: answers.clone() }, &own(3));
+            assert_eq!(
+                history.reading().map(|reading| reading.leader),
+                Some(node(want_leader)),
+                "{answers:?}"
+            );
+            assert_eq!(history.rival(), want_rival, "{answers:?}");
+        }
+    }
+
+    #[test]
+    fn refusals_are_dated_bounded_and_kept_while_nobody_else_is_asked() {
+        let mut history = History::default();
+        let mut take = |seconds, seen: &str| {
+            history.take(&Sighting { at: at(seconds), controllers: asked(seen) }, &own(3));
+            let found = history.refusals().iter();
+            found.map(|one| (one.name.clone(), history.timeline().date(one.since))).collect::<Vec<_>>()
+        };
+        assert_eq!(take(0, "frf"), [("2".to_owned(), at(0))]);
+        assert_eq!(take(1, "nnn"), [("2".to_owned(), at(0))]);
+        assert_eq!(take(2, "frr"), [("2".to_owned(), at(0)), ("3".to_owned(), at(2))]);
+        assert_eq!(take(3, "ffn"), [("3".to_owned(), at(2))]);
+        assert_eq!(take(4, &"r".repeat(40)).len(), MOST_REFUSALS);
+        assert_eq!(take(5, "fff"), []);
+        let mut long = asked("r");
+        long[0].answer = Answer::Refuses("é".repeat(1_000));
+        history.take(&Sighting { at: at(6), controllers: long }, &own(3));
+        assert_eq!(history.refusals()[0].sentence.len(), MOST_BYTES);
     }
 }

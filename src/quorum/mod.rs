@@ -11,5 +11,14 @@ pub mod watermark;
 pub mod history;
 pub mod verdict;
 pub mod member;
+pub mod broker;
+pub mod isr;
+pub mod stop;
+pub mod disagreement;
+pub mod judge;
+pub mod conditions;
+pub mod io;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod scenarios;

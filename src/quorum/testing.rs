@@ -8,7 +8,11 @@ use crate::cluster::settings::QuorumKind;
 use crate::kafka::describe_quorum::QuorumInfo;
 use crate::kafka::describe_quorum::ReplicaState;
 use crate::kafka::node_id::NodeId;
+use crate::kafka::topics::Page;
+use crate::kafka::topics::Partition;
+use crate::kafka::topics::Topic;
 use crate::kafka::uuid::Uuid;
+use crate::quorum::isr::Isr;
 use crate::quorum::own::FETCH_TIMEOUT;
 use crate::quorum::own::NO_OP_INTERVAL;
 use crate::quorum::own::Own;
@@ -89,4 +93,19 @@ pub(crate) fn asked(seen: &str) -> Vec<Asked> {
         answer: answer(kind),
     };
     (1..).zip(seen.chars()).map(one).collect()
+}
+
+/// A partition with these replicas, and these of them in sync.
+pub(crate) fn partition(index: i32, replicas: &[i32], isr: &[i32]) -> Partition {
+    let ids = |ids: &[i32]| ids.iter().map(|id| node(*id)).collect();
+    Partition { index, leader: None, replicas: ids(replicas), isr: ids(isr) }
+}
+
+/// What broker 101 has: one partition of a topic that wants at least two in sync.
+pub(crate) fn isr(second: u64, partition: Partition) -> Isr {
+    let mut isr = Isr::new(node(101), at(second));
+    let page =
+        Page { topics: vec![Topic { name: "orders".to_owned(), partitions: vec![partition] }], next: None };
+    isr.take(&page, &[("orders".to_owned(), 2)].into());
+    isr
 }

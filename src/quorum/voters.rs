@@ -82,9 +82,13 @@ struct Look {
 
 impl Look {
     fn voter(&self, row: &ReplicaState) -> Voter {
+        // A time that the leader's clock has yet to come to is of before that clock was set back. One that fetches has a
+        // new time in a moment; one that is gone would look alive until then.
         let ago = |then_ms: Option<i64>| {
             let ms = self.now_ms?.saturating_sub(then_ms?);
-            Some(Duration::from_millis(u64::try_from(ms).unwrap_or_default()))
+            let ahead = Duration::from_millis(u64::try_from(ms.saturating_neg()).unwrap_or_default());
+            let ago = Duration::from_millis(u64::try_from(ms).unwrap_or_default());
+            (ahead <= self.fetch_timeout).then_some(ago)
         };
         let lag = self
             .log_end_offset
@@ -190,6 +194,8 @@ mod tests {
         check(&[leads, (2, 100, 100, 60_000), (3, -1, -1, -1)], "Lcs", 0);
         // A fetch after the answer, and one exactly as long ago as is allowed.
         check(&[leads, (2, 101, -500, -500), (3, 99, 2_000, 2_000)], "Lsc", 0);
+        // The leader's clock was set back by an hour.
+        check(&[leads, (2, 99, -3_600_000, -3_600_000), follows(3)], "Lsc", 0);
         // The same voter twice, in disorder.
         check(&[(3, 100, 0, 0), follows(2), silent(2), follows(1)], "ccL", 1);
     }

@@ -13,11 +13,15 @@ mod reload;
 #[cfg(test)]
 mod program;
 #[cfg(test)]
+mod doctor;
+#[cfg(test)]
 mod certificates;
 #[cfg(test)]
 mod storage;
 #[cfg(test)]
 mod health;
+#[cfg(test)]
+mod probes;
 #[cfg(test)]
 mod renewal;
 #[cfg(test)]
@@ -26,3 +30,5 @@ mod simulation;
 mod readme;
 #[cfg(test)]
 mod attach;
+#[cfg(test)]
+mod page;

@@ -14,6 +14,7 @@ use crate::health::snapshot::Event;
 use crate::health::snapshot::Snapshot;
 use crate::health::text::Text;
 use crate::health::text::Word;
+use crate::quorum::view::Quorum;
 
 /// The snapshot's only writer; every loop has a copy.
 #[derive(Clone)]
@@ -39,6 +40,11 @@ impl Board {
             change(snapshot);
             snapshot.at = SystemTime::now();
         });
+    }
+
+    /// The quorum as it was last shown.
+    pub fn quorum(&self) -> Option<Quorum> {
+        self.0.snapshots.borrow().quorum.clone()
     }
 
     /// Changes one certificate; one that the snapshot does not have yet is left out.

@@ -10,9 +10,11 @@ pub mod watch;
 pub mod keystore;
 pub mod managed;
 pub mod attached;
+pub mod controllers;
 pub mod context;
 pub mod hands;
 pub mod verify;
+pub mod reload;
 pub mod show;
 pub mod peers;
 pub mod trust;
@@ -20,11 +22,14 @@ pub mod keeper;
 pub mod orders;
 pub mod show_channels;
 pub mod observe;
+pub mod quorum;
 pub mod node;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
+use std::time::Instant;
 
 use clap::Args;
 use tokio::signal::unix::SignalKind;
@@ -41,6 +46,8 @@ use crate::commands::sidecar::log::LogFormat;
 use crate::commands::sidecar::node::AttachArgs;
 use crate::commands::sidecar::node::Beside;
 use crate::health::io as health_io;
+use crate::health::io::Serving;
+use crate::health::pulse::Pulse;
 
 /// Keep this pod's certificates alive while Kafka runs, and say how things are.
 #[derive(Debug, Args)]
@@ -63,6 +70,9 @@ pub struct Sidecar {
 
 /// Orders that wait to be looked at; people give one at a time.
 const MOST_ORDERS: usize = 16;
+
+/// Nobody drives a stop yet, so nobody is kept waiting for it.
+const PRESTOP_WITHIN: Duration = Duration::ZERO;
 
 /// For names that are looked up and sources that are asked; each has a stack and an arena of its own.
 const MOST_THREADS: usize = 4;
@@ -95,17 +105,20 @@ async fn drive(beside: Beside) -> Result<(), Failure> {
     let mut loops = JoinSet::new();
     let (orders, taken) = mpsc::channel(MOST_ORDERS);
     let (stop, mut stopped) = watch_channel::channel(());
-    loops.spawn_local(health_io::serve(listeners, snapshots, orders, async move {
+    let pulse = Pulse::new(Instant::now());
+    let serving = Serving { snapshots, orders, pulse, stops: Arc::default(), prestop_within: PRESTOP_WITHIN };
+    loops.spawn_local(health_io::serve(listeners, serving, async move {
         let _ = stopped.changed().await;
     }));
     let mut keepers = BTreeMap::new();
     for keystore in &context.keystores {
         let (tell, told) = mpsc::channel(MOST_ORDERS);
         keepers.insert(keystore.name().to_owned(), tell);
-        loops.spawn_local(keeper::keep(Rc::clone(&context), Rc::clone(keystore), told));
+        loops.spawn_local(keeper::keep(keeper::Real, Rc::clone(&context), Rc::clone(keystore), told));
     }
     loops.spawn_local(orders::pass_on(context.board.clone(), taken, keepers));
     loops.spawn_local(observe::observe(Rc::clone(&context)));
+    loops.spawn_local(quorum::watch(Rc::clone(&context)));
     let node_id = context.channels.node_id;
     context.board.happened("Started", &format!("kraftlet sidecar of {} (node {node_id})", context.pod));
     tokio::select! {

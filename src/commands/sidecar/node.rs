@@ -32,6 +32,7 @@ use crate::commands::sidecar::attached::AttachedStores;
 use crate::commands::sidecar::attached::Place;
 use crate::commands::sidecar::board::Board;
 use crate::commands::sidecar::context::Context;
+use crate::commands::sidecar::controllers::Controllers;
 use crate::commands::sidecar::keystore::Keystore;
 use crate::commands::sidecar::managed::Managed;
 use crate::commands::sidecar::trust;
@@ -50,7 +51,6 @@ use crate::kafka::node_id::NodeId;
 use crate::kafka::version::KafkaVersion;
 use crate::pki::renew_point::RenewPoint;
 use crate::pod::name::PodName;
-use crate::reload::attach::attached::Attached;
 use crate::reload::channel::NodeChannels;
 use crate::reload::node_properties::NodeProperties;
 
@@ -126,6 +126,7 @@ impl Beside {
             cluster_name: Some(Text::new(&inputs.cluster.settings.name)),
             cluster_id: Some(Text::new(&inputs.cluster.cluster_id)),
         };
+        let controllers = Controllers::of_settings(&inputs, &properties, &channels)?;
         let reload = inputs.cluster.settings.reload;
         let (board, snapshots) = board(node, Mode::Managed, reload, &keystores);
         let context = Context {
@@ -135,7 +136,7 @@ impl Beside {
             reload,
             release: Some(inputs.cluster.kafka_version),
             login: inputs.login.clone(),
-            controllers: controllers(&inputs)?,
+            controllers,
             engine_report: (reload == Reload::Engine).then(|| engine::report(&inputs.run_folder)),
             start_note: Some(inputs.run_folder.join(NOTE_FILE)),
             inputs: Some(Rc::clone(&inputs)),
@@ -179,7 +180,7 @@ impl Beside {
         let context = Context {
             board,
             pod,
-            controllers: controllers_in(&attached),
+            controllers: Controllers::of_properties(&attached.properties, &attached.node),
             channels: attached.node,
             reload: Reload::AdminApi,
             release: args.kafka_version,
@@ -216,26 +217,6 @@ fn properties(inputs: &Inputs) -> Result<NodeProperties, Failure> {
     let text = server_properties::render("", &inputs.server.lines);
     NodeProperties::parse(text.as_bytes())
         .map_err(|error| Failure::of(Exit::Usage, "PropertiesInvalid", &error))
-}
-
-fn controllers(inputs: &Inputs) -> Result<Vec<(String, u16)>, Failure> {
-    let Some(listener) = inputs.cluster.controller_listener() else { return Ok(Vec::new()) };
-    let nodes = inputs.cluster.nodes(inputs.facts.namespace.as_deref());
-    let controllers = nodes.iter().filter(|node| node.pool.roles.is_controller());
-    controllers.map(|node| Ok(inputs.cluster.address(node, listener)?)).collect()
-}
-
-/// `controller.quorum.voters` or `controller.quorum.bootstrap.servers`, whichever is there.
-fn controllers_in(attached: &Attached) -> Vec<(String, u16)> {
-    let voters = attached.properties.list("controller.quorum.voters");
-    let voters = voters.iter().filter_map(|voter| voter.split_once('@').map(|(_, address)| address));
-    let servers = attached.properties.list("controller.quorum.bootstrap.servers");
-    let address = |text: &str| {
-        let (host, port) = text.rsplit_once(':')?;
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        Some((host.to_owned(), port.parse().ok()?))
-    };
-    voters.chain(servers.iter().copied()).filter_map(address).collect()
 }
 
 /// The pod's name, or the machine's where there is no pod.

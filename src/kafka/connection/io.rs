@@ -21,6 +21,11 @@ use crate::kafka::address::io::dial;
 use crate::kafka::alter_configs::decode_unset;
 use crate::kafka::alter_configs::encode_unset;
 use crate::kafka::ask_error::AskError;
+use crate::kafka::describe_cluster::DESCRIBE_CLUSTER;
+use crate::kafka::describe_cluster::DESCRIBE_CLUSTER_VERSIONS;
+use crate::kafka::describe_cluster::ListedBroker;
+use crate::kafka::describe_cluster::decode_describe_cluster;
+use crate::kafka::describe_cluster::encode_describe_cluster;
 use crate::kafka::describe_quorum::DESCRIBE_QUORUM;
 use crate::kafka::describe_quorum::DESCRIBE_QUORUM_VERSIONS;
 use crate::kafka::describe_quorum::QuorumInfo;
@@ -124,6 +129,13 @@ impl Connection {
         let version = self.version(DESCRIBE_QUORUM, DESCRIBE_QUORUM_VERSIONS, "DescribeQuorum").await?;
         let encode = |id| encode_describe_quorum(version, id);
         self.ask("the quorum", encode, |bytes, id| decode_describe_quorum(bytes, version, id)).await
+    }
+
+    /// Which brokers a broker lists.
+    pub async fn describe_cluster(&mut self) -> Result<Vec<ListedBroker>, AskError> {
+        let version = self.version(DESCRIBE_CLUSTER, DESCRIBE_CLUSTER_VERSIONS, "DescribeCluster").await?;
+        let encode = |id| encode_describe_cluster(version, id);
+        self.ask("the brokers", encode, |bytes, id| decode_describe_cluster(bytes, version, id)).await
     }
 
     /// The topics from `cursor` on, without one from the first on; only brokers answer. 3.7 gives all of them in one

@@ -1,0 +1,313 @@
+//! Looks at the controllers: who leads, and what the leader says; and at what brokers say of a broker.
+//!
+//! Connections are kept, for a handshake each second would cost both sides more than everything else the agent does. A
+//! connection that breaks is made anew at once; one that cannot be made is tried again after a pause that grows, and
+//! until then the answer stays what it was. All who are asked are asked at the same time, so that one that is frozen
+//! does not make the others wait.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::time::Duration;
+use std::time::SystemTime;
+
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::causes::chain;
+use crate::kafka::ask_error::AskError;
+use crate::kafka::connection::io::Connection;
+use crate::kafka::describe_cluster::ListedBroker;
+use crate::kafka::describe_quorum::QuorumInfo;
+use crate::kafka::endpoint::Endpoint;
+use crate::kafka::node_id::NodeId;
+use crate::kafka::requests::ApiVersions;
+use crate::quorum::sighting::Answer;
+use crate::quorum::sighting::Asked;
+use crate::quorum::sighting::BrokerSighting;
+use crate::quorum::sighting::Listed;
+use crate::quorum::sighting::OwnBroker;
+use crate::quorum::sighting::Sighting;
+
+/// A controller, and how it is reached.
+#[derive(Debug, Clone)]
+pub struct Controller {
+    /// Its node id, where it is known.
+    pub node_id: Option<NodeId>,
+    /// Its listener. What it holds of leaf and trust is for the next connection.
+    pub endpoint: Endpoint,
+}
+
+/// Looks again and again.
+#[derive(Default)]
+pub struct Looker {
+    asked: Vec<Line<Answer>>,
+    /// Where the last leader that answered is.
+    leader: Option<usize>,
+}
+
+/// Looks at this broker, and at what others say of it.
+#[derive(Default)]
+pub struct BrokerLooker {
+    own: Line<OwnBroker>,
+    others: BTreeMap<NodeId, Line<Option<Listed>>>,
+}
+
+/// A connection that is kept, and what is said while none can be made.
+struct Line<T> {
+    connection: Option<Connection>,
+    /// No new connection before this.
+    pause: Option<Pause<T>>,
+}
+
+struct Pause<T> {
+    until: Instant,
+    length: Duration,
+    answer: T,
+}
+
+/// The pause after a connection that could not be made, and the longest it grows to: sooner than an election may take,
+/// and not so often that the log of a peer that refuses us fills up.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(4);
+
+impl Looker {
+    /// Looks once. This node's own controller is asked each time, and the last leader; the others only where that one
+    /// does not lead any more. `own` is this node's place in `controllers`, which keep their places from look to look.
+    /// All of it ends `within` that long for each of the two rounds.
+    pub async fn look(
+        &mut self,
+        controllers: &[Controller],
+        own: Option<usize>,
+        within: Duration,
+    ) -> Sighting {
+        let at = SystemTime::now();
+        self.asked.resize_with(controllers.len(), Line::default);
+        let mut answers: Vec<Answer> = vec![Answer::NotAsked; controllers.len()];
+        let first: Vec<usize> = match self.leader {
+            Some(leader) => own.into_iter().filter(|own| *own != leader).chain([leader]).collect(),
+            None => (0..controllers.len()).collect(),
+        };
+        self.ask(controllers, &first, within, &mut answers).await;
+        if !answers.iter().any(leads) {
+            let others: Vec<usize> = (0..controllers.len()).filter(|index| !first.contains(index)).collect();
+            self.ask(controllers, &others, within, &mut answers).await;
+        }
+        self.leader = best(&answers);
+        let asked = controllers.iter().zip(answers).map(|(controller, answer)| Asked {
+            node_id: controller.node_id,
+            address: controller.endpoint.address.clone(),
+            answer,
+        });
+        Sighting { at, controllers: asked.collect() }
+    }
+
+    async fn ask(
+        &mut self,
+        controllers: &[Controller],
+        whom: &[usize],
+        within: Duration,
+        answers: &mut [Answer],
+    ) {
+        let deadline = Instant::now() + within;
+        let mut asking = JoinSet::new();
+        for &index in whom {
+            let (Some(controller), Some(line)) = (controllers.get(index), self.asked.get_mut(index)) else {
+                continue;
+            };
+            let (endpoint, mut line) = (controller.endpoint.clone(), std::mem::take(line));
+            asking.spawn(async move {
+                let answer = line.ask(&endpoint, deadline, Connection::describe_quorum, answer).await;
+                (index, line, answer)
+            });
+        }
+        for (index, line, answer) in asking.join_all().await {
+            if let (Some(kept), Some(said)) = (self.asked.get_mut(index), answers.get_mut(index)) {
+                *kept = line;
+                *said = answer;
+            }
+        }
+    }
+}
+
+impl BrokerLooker {
+    /// Looks once: at this broker's own listener between brokers, and at `witnesses`, other brokers who list it.
+    /// All of it ends `within` that long.
+    pub async fn look(
+        &mut self,
+        node_id: NodeId,
+        own: Option<&Endpoint>,
+        witnesses: &[(NodeId, Endpoint)],
+        within: Duration,
+    ) -> BrokerSighting {
+        let at = SystemTime::now();
+        let deadline = Instant::now() + within;
+        self.others.retain(|one, _| witnesses.iter().any(|(witness, _)| witness == one));
+        let mut asking = JoinSet::new();
+        for (witness, endpoint) in witnesses {
+            let (witness, endpoint) = (*witness, endpoint.clone());
+            let mut line = self.others.remove(&witness).unwrap_or_default();
+            asking.spawn(async move {
+                let listed = |said| listed(node_id, said);
+                let answer = line.ask(&endpoint, deadline, Connection::describe_cluster, listed).await;
+                (witness, line, answer)
+            });
+        }
+        let own = match own {
+            Some(own) => Some(self.own.ask(own, deadline, Connection::api_versions, of_itself).await),
+            None => None,
+        };
+        let mut listed_by = Vec::new();
+        for (witness, line, answer) in asking.join_all().await {
+            self.others.insert(witness, line);
+            listed_by.extend(answer.map(|listed| (witness, listed)));
+        }
+        BrokerSighting { at, own, listed_by }
+    }
+}
+
+impl<T> Default for Line<T> {
+    fn default() -> Self {
+        Self { connection: None, pause: None }
+    }
+}
+
+impl<T: Clone> Line<T> {
+    async fn ask<R>(
+        &mut self,
+        endpoint: &Endpoint,
+        deadline: Instant,
+        question: impl AsyncFn(&mut Connection) -> Result<R, AskError>,
+        answer: impl Fn(Result<R, AskError>) -> T,
+    ) -> T {
+        if let Some(mut connection) = self.connection.take() {
+            connection.until(deadline);
+            match question(&mut connection).await {
+                // Kafka ends connections in peace as well: by its end, and after ten minutes of silence.
+                Err(AskError::Ended { .. }) => {}
+                said => return self.keep(connection, said, answer),
+            }
+        }
+        if let Some(pause) = self.pause.as_ref().filter(|pause| Instant::now() < pause.until) {
+            return pause.answer.clone();
+        }
+        match Connection::open(endpoint, deadline).await {
+            Ok(mut connection) => {
+                let said = question(&mut connection).await;
+                self.keep(connection, said, answer)
+            }
+            Err(error) => self.wait(answer(Err(error))),
+        }
+    }
+
+    /// Keeps a connection that has answered, whatever it said.
+    fn keep<R>(
+        &mut self,
+        connection: Connection,
+        said: Result<R, AskError>,
+        answer: impl Fn(Result<R, AskError>) -> T,
+    ) -> T {
+        let is_usable = match &said {
+            Ok(_) => true,
+            Err(error) => error.is_an_answer(),
+        };
+        let answer = answer(said);
+        if !is_usable {
+            return self.wait(answer);
+        }
+        self.connection = Some(connection);
+        self.pause = None;
+        answer
+    }
+
+    fn wait(&mut self, answer: T) -> T {
+        let before = self.pause.take().map(|pause| pause.length.saturating_mul(2).min(LONGEST_PAUSE));
+        let length = before.unwrap_or(FIRST_PAUSE);
+        self.pause = Some(Pause { until: Instant::now() + length, length, answer: answer.clone() });
+        answer
+    }
+}
+
+/// What this broker's own listener says of it. Who refuses us is there and awake.
+fn of_itself(said: Result<ApiVersions, AskError>) -> OwnBroker {
+    match said {
+        Ok(versions) => OwnBroker::Answers { applied: versions.finalized_epoch() },
+        Err(AskError::AnswerTimedOut { .. }) => OwnBroker::Silent,
+        Err(
+            AskError::InvalidAddress { .. }
+            | AskError::NoSuchName { .. }
+            | AskError::Resolver { .. }
+            | AskError::ResolverTimedOut { .. }
+            | AskError::NobodyListens { .. }
+            | AskError::Connect { .. }
+            | AskError::ConnectTimedOut { .. },
+        ) => OwnBroker::Closed,
+        Err(
+            AskError::Tls { .. }
+            | AskError::Ended { .. }
+            | AskError::WantsTls { .. }
+            | AskError::TooLong { .. }
+            | AskError::NotAsked { .. }
+            | AskError::Mechanism { .. }
+            | AskError::Login { .. }
+            | AskError::NoNonce { .. }
+            | AskError::Response { .. },
+        ) => OwnBroker::Answers { applied: None },
+    }
+}
+
+/// How another broker lists this one; nothing where that one gives no list.
+fn listed(node_id: NodeId, said: Result<Vec<ListedBroker>, AskError>) -> Option<Listed> {
+    let brokers = said.ok()?;
+    let serves = brokers.iter().any(|one| one.node_id == node_id && !one.is_fenced);
+    Some(if serves { Listed::Unfenced } else { Listed::Fenced })
+}
+
+fn leads(answer: &Answer) -> bool {
+    matches!(answer, Answer::Leads(_))
+}
+
+/// Of several that say they lead, the one of the highest epoch.
+fn best(answers: &[Answer]) -> Option<usize> {
+    let epochs = answers.iter().enumerate().filter_map(|(index, answer)| match answer {
+        Answer::Leads(info) => Some((info.leader_epoch, index)),
+        Answer::Follows
+        | Answer::NotAsked
+        | Answer::Refuses(_)
+        | Answer::Silent(_)
+        | Answer::Closed(_)
+        | Answer::Away(_) => None,
+    });
+    epochs.max().map(|(_, index)| index)
+}
+
+/// What a controller said, from how the question ended.
+fn answer(said: Result<QuorumInfo, AskError>) -> Answer {
+    let error = match said {
+        Ok(info) => return Answer::Leads(info),
+        Err(error) => error,
+    };
+    let sentence = chain(&error);
+    match error {
+        error if error.is_not_leader() => Answer::Follows,
+        AskError::NobodyListens { source, .. } if source.kind() == ErrorKind::ConnectionRefused => {
+            Answer::Closed(sentence)
+        }
+        AskError::InvalidAddress { .. }
+        | AskError::NoSuchName { .. }
+        | AskError::Resolver { .. }
+        | AskError::ResolverTimedOut { .. }
+        | AskError::NobodyListens { .. }
+        | AskError::Connect { .. }
+        | AskError::ConnectTimedOut { .. } => Answer::Away(sentence),
+        AskError::AnswerTimedOut { .. } => Answer::Silent(sentence),
+        AskError::Tls { .. }
+        | AskError::Ended { .. }
+        | AskError::WantsTls { .. }
+        | AskError::TooLong { .. }
+        | AskError::NotAsked { .. }
+        | AskError::Mechanism { .. }
+        | AskError::Login { .. }
+        | AskError::NoNonce { .. }
+        | AskError::Response { .. } => Answer::Refuses(sentence),
+    }
+}
