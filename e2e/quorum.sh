@@ -86,11 +86,11 @@ main() {
     make_settings --reload engine
     CLIENT_PROPERTIES="$FOLDER/pods/${BROKERS[0]}/run/client.properties"
     init_pods
-    # From here on an empty disk is not formatted blindly.
-    sed -i 's/^formed: false/formed: true/' "$FOLDER/cluster.yaml"
     start_sidecars
     watch_verdicts
     a_cluster_is_born
+    # As a person does then: from here on an empty disk is not formatted blindly, and no quorum is taken for a new one.
+    sed -i 's/^formed: false/formed: true/' "$FOLDER/cluster.yaml"
     for name in "${ONLY[@]}"; do
         play "$name"
     done

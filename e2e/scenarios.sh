@@ -23,10 +23,10 @@ a_cluster_is_born() {
 all livez 200
 all readyz 503 .*
 all startupz 503 .*
-all safe-to-stop 503 .*
+all quorum Forming
 TABLE
     start_nodes
-    all_is_well 120
+    all_is_well 180
     client round-trip "$TOPIC" 100 >"$FOLDER/client.out" || die 1 "no records could be produced and consumed"
     printf 'ok  %4d s  a cluster is born\n' "$((SECONDS - started))"
 }

@@ -191,8 +191,6 @@ main() {
         part "case $name" "$E2E_DIR/cases.sh" --case "$name"
     done
     pairs "renewals" "$E2E_DIR/renewals.sh" "${RENEWALS[@]}"
-    pairs "sick nodes" "$E2E_DIR/quorum.sh" "${QUORUMS[@]}"
-    part "rolling stop" "$E2E_DIR/rolling-stop.sh"
     part "fuzzing" "$E2E_DIR/fuzz.sh" --seconds 6
     part "release binary in an empty root" "$E2E_DIR/chroot.sh"
     part "benchmark" "$E2E_DIR/bench.sh" --floor

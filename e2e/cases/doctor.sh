@@ -12,12 +12,14 @@ run_case() {
     start_sidecars
     expect "a healthy cluster has no finding" is_healthy
     expect "what was checked is one line" test "$(wc -l <"$FOLDER/doctor.out")" = 1
+    expect "one node by itself is well too" one_node_is_healthy
 
     a_sidecar_that_is_gone
     a_property_that_was_changed
     the_keystore_of_another_node
     a_kafka_that_is_frozen
     kafkas_that_are_down
+    all_is_well_in_the_end
 }
 
 end_case() {
@@ -43,6 +45,12 @@ is_healthy() {
         sleep 1
     done
     return 1
+}
+
+# As in a pod: this node's files, and all that it can reach.
+one_node_is_healthy() {
+    POD_NAME=demo-2 POD_NAMESPACE=default "$KRAFTLET" doctor --settings "$FOLDER/cluster.yaml" >"$FOLDER/doctor.out" \
+        && grep -q '^healthy: .* of demo-2 in ' "$FOLDER/doctor.out"
 }
 
 # finds CODE FIRST [OTHER…]: until the exit code is this, the first finding is this, and the others are among the rest.
@@ -115,6 +123,9 @@ kafkas_that_are_down() {
     unset "PID_OF[demo-1]"
     expect "a majority that is lost comes before those that are down" finds 1 \
         "outage  controller quorum  QuorumMajorityLost" "hurts  demo-1: Kafka  KafkaDown" "hurts  demo-2: Kafka  KafkaDown"
+}
+
+all_is_well_in_the_end() {
     start_node demo-1
     start_node demo-2
     await "waiting for 3 brokers" wait 3 120

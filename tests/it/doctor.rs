@@ -72,7 +72,8 @@ fn a_disk_that_was_swapped_and_files_that_anybody_may_read_come_before_what_foll
     let meta = machine.path("pods/demo-0/data/meta.properties");
     let text = fs::read_to_string(&meta).unwrap();
     fs::write(&meta, text.replace("node.id=0", "node.id=7")).unwrap();
-    fs::write(machine.path("pods/demo-0/run/engine/ssl-engine.jar"), b"PK\x03\x04 of another release").unwrap();
+    fs::write(machine.path("pods/demo-0/run/engine/ssl-engine.jar"), b"PK\x03\x04 of another release")
+        .unwrap();
     let environment = [("KAFKA_NUM_PARTITIONS", "5")];
     let findings = findings(&machine, 1, &environment);
     let want = [

@@ -479,13 +479,15 @@ fn status_ends_with_0_where_all_is_well() {
 fn status_shows_one_quorum_and_who_sees_another() {
     let (mut elsewhere, mut behind) = (healthy("demo-1"), healthy("demo-2"));
     elsewhere.quorum.as_mut().unwrap().epoch = Some(6);
+    elsewhere.node.node_id = 1.try_into().unwrap();
+    behind.node.node_id = 2.try_into().unwrap();
     behind.member.as_mut().unwrap().standing = MemberStanding::Behind;
     let fleet = Fleet::new(8, vec![healthy("demo-0"), elsewhere, behind], |_| OrderState::Done);
     let all = fleet.run(&["status", "--all"]);
     ends(&all, 0, &[]);
     let said = text(&all.stdout);
     for want in [
-        "\ndemo-1 disagrees with demo-2: epoch 6; want 7\n",
+        "\nnode 1 sees node 1 lead in epoch 6 with voters 0, 1, 2; nodes 0, 2 see node 1 lead in epoch 7 with voters 0, 1, 2\n",
         "\ndemo-1  CaughtUp       Unfenced     yes\n",
         "\ndemo-2  Behind         Unfenced     no: member: Behind: ",
     ] {
@@ -495,8 +497,7 @@ fn status_shows_one_quorum_and_who_sees_another() {
     let json = fleet.run(&["status", "--all", "--output", "json"]);
     let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_eq!(json.pointer("/nodes/2/ready"), Some(&false.into()), "{json:#}");
-    let sentence = "demo-1 disagrees with demo-2: epoch 6; want 7";
-    assert_eq!(json.pointer("/disagreements/0"), Some(&sentence.into()), "{json:#}");
+    assert_eq!(json["disagreements"].as_array().map(Vec::len), Some(1), "{json:#}");
 }
 
 #[test]

@@ -32,3 +32,5 @@ mod readme;
 mod attach;
 #[cfg(test)]
 mod page;
+#[cfg(test)]
+mod monitoring;

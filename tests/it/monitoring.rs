@@ -12,7 +12,10 @@ use serde_json::Value as Json;
 use serde_json::json;
 
 use kraftlet::health::document;
+use kraftlet::health::latency::Latencies;
 use kraftlet::health::metrics;
+use kraftlet::health::metrics::Process;
+use kraftlet::health::probe::Probe;
 
 use crate::program::text;
 
@@ -52,7 +55,10 @@ fn metrics_of(query: &str) -> impl Iterator<Item = &str> {
 #[test]
 fn alerts_and_dashboard_name_only_metrics_that_there_are() {
     let snapshot = document::parse(include_bytes!("../fixtures/status.json")).unwrap();
-    let said = metrics::render(Arc::new(snapshot), Some(1));
+    let latencies = Latencies::default();
+    let probes = Probe::ALL.map(|probe| (probe, latencies.histogram(probe)));
+    let process = Process { now: snapshot.at, resident_bytes: Some(1), probes };
+    let said = metrics::render(Arc::new(snapshot), process);
     let there: BTreeSet<&str> =
         said.lines().filter_map(|line| line.split(['{', ' ']).next()).filter(|name| *name != "#").collect();
     let (alerts, dashboard) = (yaml("alerts.yaml"), dashboard());

@@ -10,6 +10,7 @@ use crate::health::doctor::agents;
 use crate::health::doctor::clock;
 use crate::health::doctor::disk;
 use crate::health::doctor::engine;
+use crate::health::doctor::engine::Prefix;
 use crate::health::doctor::finding::Area;
 use crate::health::doctor::finding::Finding;
 use crate::health::doctor::finding::Severity;
@@ -85,14 +86,18 @@ fn on_disk(sheet: &mut Sheet, local: &Local<'_>, looked: &Looked<'_>, now: Syste
 }
 
 fn in_kafka(sheet: &mut Sheet, local: &Local<'_>, looked: &Looked<'_>, place: &Place) {
-    if let Some((prefixes, report)) =
-        looked.engines.get(&local.pod).filter(|(prefixes, _)| !prefixes.is_empty())
-    {
-        if listeners::is_running(&looked.shaken, &local.pod) {
-            sheet.check(engine::loaded(&local.pod, prefixes, report, place));
-        } else {
-            sheet.skip(format_args!("the engine of {}: its Kafka does not run", local.pod));
+    let Some((prefixes, report)) = looked.engines.get(&local.pod) else { return };
+    if !listeners::is_running(&looked.shaken, &local.pod) {
+        if !prefixes.is_empty() {
+            sheet.skip(format_args!("the engine of {}: its Kafka does not answer", local.pod));
         }
+        return;
+    }
+    // The engine of a listener that is not open has nothing to report.
+    let is_open = |one: &&Prefix| !listeners::is_closed(&looked.shaken, &local.pod, &one.listener);
+    let prefixes: Vec<Prefix> = prefixes.iter().filter(is_open).cloned().collect();
+    if !prefixes.is_empty() {
+        sheet.check(engine::loaded(&local.pod, &prefixes, report, place));
     }
 }
 
@@ -100,7 +105,9 @@ fn in_quorum(sheet: &mut Sheet, seen: &Seen, nodes: &Nodes, looked: &Looked<'_>,
     if let Some(quorum) = &seen.quorum {
         sheet.check(quorum::judge(quorum, &seen.history, &seen.own, place));
     }
-    sheet.check(seen.history.refusals().iter().map(|one| quorum::refusal(&seen.by, one, place)));
+    sheet.check(
+        seen.history.refusals().iter().map(|one| quorum::refusal(&seen.by, one, &seen.history, place)),
+    );
     for local in looked.locals.iter().filter(|local| local.controllers.own.roles.is_controller()) {
         // That it is down is said, and the leader can add nothing to that.
         if listeners::is_running(&looked.shaken, &local.pod) {

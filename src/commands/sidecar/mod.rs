@@ -12,6 +12,8 @@ pub mod managed;
 pub mod attached;
 pub mod controllers;
 pub mod context;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod hands;
 pub mod verify;
 pub mod reload;

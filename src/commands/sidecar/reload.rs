@@ -36,10 +36,11 @@ impl Hands {
         }
         let told = match trigger::route(self.context.channels.roles.is_broker()) {
             Route::Itself => match self.ask_itself().await? {
-                Err(error) if error.is_refusal() => {
-                    // Where that does not help either, what the node itself says is what a person should read.
-                    self.ask_active_controller().await?.map_err(|_| error)
-                }
+                // Where that does not help either, what the node itself says is what a person should read.
+                Err(error) if error.is_refusal() => match self.ask_active_controller().await {
+                    Ok(Ok(())) => Ok(()),
+                    Ok(Err(_)) | Err(_) => Err(error),
+                },
                 told => told,
             },
             Route::ActiveController => self.ask_active_controller().await?,

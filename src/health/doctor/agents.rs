@@ -2,7 +2,7 @@
 //! outside has shown.
 //!
 //! What was looked at afresh counts more than what an agent remembers: a condition for which there is a finding already
-//! is not told twice.
+//! is not told twice, and of the quorum the fresh verdict alone is told where it is not whole.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -113,7 +113,9 @@ fn conditions(all: &[Heard], known: &[&Finding], now: SystemTime, place: &Place)
         for condition in &snapshot.conditions {
             let is_told = |one: &&&Finding| {
                 let is_of_pod = one.thing.as_str().starts_with(&format!("{}:", heard.pod));
-                one.reason == condition.reason && (is_of_pod || one.area == Area::Quorum)
+                let is_of_quorum = |word: &Word| word.as_str().starts_with("Quorum");
+                (one.reason == condition.reason && is_of_pod)
+                    || (is_of_quorum(&one.reason) && is_of_quorum(&condition.reason))
             };
             if known.iter().find(is_told).is_none() {
                 let severity = if condition.matters(now) { Severity::Hurts } else { Severity::Later };
@@ -140,13 +142,19 @@ fn conditions(all: &[Heard], known: &[&Finding], now: SystemTime, place: &Place)
                 }
             }
         }));
-        let remedy = said.iter().find_map(|(_, one)| one.remedy.as_ref());
-        findings.push(match remedy {
-            Some(remedy) => found.next(remedy),
-            None => found.next(place.status()),
-        });
+        findings.push(found.next(next(&said, place)));
     }
     findings
+}
+
+/// What an agent says to do is said for its own pod; and this is the doctor already.
+fn next(said: &[(&str, &Condition)], place: &Place) -> String {
+    let remedy = said.iter().find_map(|(pod, one)| Some((*pod, one.remedy.as_ref()?.as_str())));
+    match (remedy, place) {
+        (Some((pod, remedy)), _) if remedy.starts_with("kraftlet renew") => place.renew(pod),
+        (Some((_, remedy)), Place::Pod { .. }) if !remedy.starts_with("kraftlet doctor") => remedy.to_owned(),
+        (Some(_) | None, Place::Pod { .. } | Place::Machine { .. }) => place.status(),
+    }
 }
 
 #[cfg(test)]
@@ -214,6 +222,39 @@ mod tests {
         let fresh =
             |area, thing: &str| Finding::new(Severity::Hurts, area, reason.clone(), thing, "a fresh look");
         check(&both, &[&fresh(Area::Kafka, "demo-0: x")], &[(Severity::Later, word, "demo-1: condition")]);
-        check(&both, &[&fresh(Area::Quorum, "controller quorum")], &[]);
+    }
+
+    #[test]
+    fn of_the_quorum_the_fresh_verdict_is_told() {
+        let mut condition = full().conditions.first().unwrap().clone();
+        condition.reason = Word::of("QuorumDegraded");
+        let with = [heard("demo-0", |one| one.conditions.push(condition))];
+        let fresh = Finding::new(
+            Severity::Outage,
+            Area::Quorum,
+            Word::of("QuorumMajorityLost"),
+            "controller quorum",
+            "",
+        );
+        check(&with, &[&fresh], &[]);
+        check(&with, &[], &[(Severity::Later, "QuorumDegraded", "demo-0: condition")]);
+    }
+
+    #[test]
+    fn what_to_do_next_is_said_for_where_the_doctor_runs() {
+        let condition = full().conditions.first().unwrap().clone();
+        let machine = Place::Machine { settings: "c.yaml".to_owned() };
+        let pod = Place::Pod { own: "demo-0".to_owned(), namespace: None };
+        for (remedy, place, want) in [
+            (Some("kubectl get pods"), &pod, "kubectl get pods"),
+            (Some("kraftlet doctor"), &pod, "kraftlet status --all"),
+            (None, &pod, "kraftlet status --all"),
+            (Some("kubectl get pods"), &machine, "kraftlet status --all --settings c.yaml"),
+            (Some("kraftlet renew"), &machine, "kraftlet renew --pod-name demo-1 --settings c.yaml"),
+        ] {
+            let remedy = remedy.map(crate::health::text::Text::new);
+            let condition = Condition { remedy, ..condition.clone() };
+            assert_eq!(next(&[("demo-1", &condition)], place), want);
+        }
     }
 }

@@ -75,10 +75,20 @@ pub fn judge(all: &[Shaken], now: SystemTime, place: &Place) -> Vec<Finding> {
 
 /// Whether a node's Kafka is there, by any of its listeners.
 pub fn is_running(all: &[Shaken], pod: &str) -> bool {
-    all.iter().filter(|one| one.pod == pod).any(|one| match &one.seen.end {
+    all.iter().filter(|one| one.pod == pod).any(answers)
+}
+
+/// Whether a listener of a node, whatever the case of its name, was looked at and nobody answered.
+pub fn is_closed(all: &[Shaken], pod: &str, listener: &str) -> bool {
+    let of_it = || all.iter().filter(|one| one.pod == pod && one.listener.eq_ignore_ascii_case(listener));
+    of_it().count() > 0 && !of_it().any(answers)
+}
+
+fn answers(one: &Shaken) -> bool {
+    match &one.seen.end {
         End::Answered | End::RefusesOurs(_) | End::NotGood(_) | End::NothingPresented(_) => true,
         End::NobodyListens(_) | End::Unreachable(_) | End::Slow(_) => false,
-    })
+    }
 }
 
 fn trouble(one: &Shaken, now: SystemTime) -> Option<(Trouble, String)> {
@@ -240,6 +250,8 @@ mod tests {
         let down = look(|_, pod, _| if pod == "demo-1" { End::NobodyListens(why()) } else { End::Answered });
         check(&down, &[("demo-1: Kafka", "KafkaDown")]);
         assert_eq!((is_running(&down, "demo-1"), is_running(&down, "demo-0")), (false, true));
+        assert_eq!((is_closed(&down, "demo-1", "a"), is_closed(&down, "demo-0", "a")), (true, false));
+        assert!(!is_closed(&down, "demo-1", "elsewhere"));
         check(
             &look(|_, pod, listener| match (pod, listener) {
                 ("demo-1", "B") => End::NobodyListens(why()),

@@ -22,7 +22,6 @@ use crate::quorum::view::Member;
 use crate::quorum::view::MemberStanding;
 use crate::quorum::view::Quorum;
 use crate::quorum::view::QuorumState;
-use crate::quorum::voters::has_all;
 use crate::quorum::voters::majority;
 
 /// Whether another look would add anything to what `history` holds and `quorum` is the verdict of: `first` is the high
@@ -34,18 +33,20 @@ pub fn is_settled(
     looked_for: Duration,
     own: &Own,
 ) -> bool {
+    if let Some(since) = history.without_since() {
+        return too_few_run(history, own) || history.timeline().age(since) >= own.election_grace();
+    }
     match quorum.state {
-        QuorumState::Healthy | QuorumState::Degraded => {
+        QuorumState::Unstable | QuorumState::Wedged => true,
+        QuorumState::Healthy
+        | QuorumState::Degraded
+        | QuorumState::Unknown
+        | QuorumState::Forming
+        | QuorumState::MajorityLost
+        | QuorumState::Leaderless => {
             let has_moved = quorum.high_watermark.is_some() && quorum.high_watermark != first;
             let is_still = own.no_op_interval.is_none() && quorum.high_watermark.is_some();
             has_moved || is_still || looked_for > own.wedged_after()
-        }
-        QuorumState::MajorityLost
-        | QuorumState::Leaderless
-        | QuorumState::Unstable
-        | QuorumState::Wedged => true,
-        QuorumState::Unknown | QuorumState::Forming => {
-            looked_for >= own.election_grace() || too_few_run(history, own)
         }
     }
 }
@@ -54,7 +55,11 @@ pub fn is_settled(
 pub fn judge(quorum: &Quorum, history: &History, own: &Own, place: &Place) -> Option<Finding> {
     let presence = history.presence();
     let may_hide = !(presence.refusing.is_empty() && presence.hidden.is_empty());
-    let (severity, reason) = match quorum.state {
+    // Whatever it was at the first look.
+    let is_lost = quorum.state != QuorumState::Forming && too_few_run(history, own);
+    let state = if is_lost { QuorumState::MajorityLost } else { quorum.state };
+    let (severity, reason) = match state {
+        QuorumState::Forming => (Severity::Hurts, "QuorumForming"),
         QuorumState::Healthy => return None,
         QuorumState::Degraded => (Severity::Hurts, "QuorumDegraded"),
         QuorumState::Unstable => (Severity::Hurts, "QuorumUnstable"),
@@ -62,37 +67,26 @@ pub fn judge(quorum: &Quorum, history: &History, own: &Own, place: &Place) -> Op
         QuorumState::Leaderless if may_hide => (Severity::CannotTell, "QuorumUnknown"),
         QuorumState::Leaderless => (Severity::Outage, "QuorumLeaderless"),
         QuorumState::Wedged => (Severity::Outage, "QuorumWedged"),
-        QuorumState::Forming => (Severity::Hurts, "QuorumForming"),
-        QuorumState::Unknown if too_few_run(history, own) => (Severity::Outage, "QuorumMajorityLost"),
         QuorumState::Unknown => (Severity::CannotTell, "QuorumUnknown"),
     };
     let voters = history.voters(own);
     let seen = format!("of {voters} voters {}, and {} are needed", presence.sentence(), majority(voters));
-    let cause = match quorum.state {
-        QuorumState::Leaderless if may_hide => {
-            format!("those that answer follow, and one that this node cannot speak with may lead: {seen}")
-        }
-        QuorumState::Unknown if too_few_run(history, own) => {
-            format!("too few controllers run to elect a leader: {seen}")
-        }
-        QuorumState::Unknown
-        | QuorumState::Forming
-        | QuorumState::Healthy
-        | QuorumState::Degraded
-        | QuorumState::MajorityLost
-        | QuorumState::Leaderless
-        | QuorumState::Unstable
-        | QuorumState::Wedged => quorum.sentence.clone(),
+    let cause = if is_lost {
+        format!("too few controllers run to elect a leader: {seen}")
+    } else if state == QuorumState::Leaderless && may_hide {
+        format!("those that answer follow, and one that this node cannot speak with may lead: {seen}")
+    } else {
+        quorum.sentence.clone()
     };
-    let behind = quorum.voters.iter().filter(|voter| !has_all(voter.standing)).map(how_it_follows);
     let finding = Finding::new(severity, Area::Quorum, Word::of(reason), "controller quorum", cause);
-    Some(finding.with_all(behind).next(place.status()))
+    Some(finding.with_all(quorum.voters.iter().map(how_it_follows)).next(place.status()))
 }
 
-/// Whether so many controllers certainly do not run that those that are left can elect nobody.
+/// Whether no leader answers, and so many controllers certainly do not run that those that are left can elect nobody.
 fn too_few_run(history: &History, own: &Own) -> bool {
     let voters = history.voters(own);
-    voters > 0 && voters.saturating_sub(history.presence().closed.len()) < majority(voters)
+    let left = voters.saturating_sub(history.presence().closed.len());
+    history.reading().is_none() && voters > 0 && left < majority(voters)
 }
 
 /// What a controller is in it, in the leader's words; nothing where it leads or follows, or where nobody can say.
@@ -114,11 +108,13 @@ pub fn member(pod: &str, member: &Member, place: &Place) -> Option<Finding> {
     Some(finding.next(place.describe(pod)))
 }
 
-/// A controller that refuses to say how the quorum is; `pod` is who asked.
-pub fn refusal(pod: &str, refusal: &Refusal, place: &Place) -> Finding {
+/// A controller that refuses to say how the quorum is; `pod` is who asked. Where a leader answers, nothing is lost by
+/// that but the sight of one.
+pub fn refusal(pod: &str, refusal: &Refusal, history: &History, place: &Place) -> Finding {
+    let severity = if history.reading().is_some() { Severity::Later } else { Severity::CannotTell };
     let thing = format!("{pod}: question to controller {}", refusal.name);
     let reason = Word::of("ControllerRefuses");
-    Finding::new(Severity::CannotTell, Area::Quorum, reason, thing, &refusal.sentence).next(place.status())
+    Finding::new(severity, Area::Quorum, reason, thing, &refusal.sentence).next(place.status())
 }
 
 #[cfg(test)]
@@ -126,9 +122,13 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
+    use crate::quorum::sighting::Answer;
+    use crate::quorum::sighting::Asked;
     use crate::quorum::sighting::Sighting;
     use crate::quorum::testing::asked;
     use crate::quorum::testing::at;
+    use crate::quorum::testing::info;
+    use crate::quorum::testing::node;
     use crate::quorum::testing::own;
     use crate::quorum::view::Words;
 
@@ -147,10 +147,20 @@ mod tests {
         }
     }
 
-    /// One look, in letters as [`asked`] has them.
-    fn history(seen: &str) -> History {
+    /// Looks that show the same for so many seconds, in letters as [`asked`] has them; `L` has a leader first of all.
+    fn history(seen: &str, seconds: u64) -> History {
         let mut history = History::default();
-        history.take(&Sighting { at: at(0), controllers: asked(seen) }, &own(1));
+        let led = info(1, 7, 100, &[(1, 0), (2, 300), (3, 300)]);
+        let led = Asked { node_id: Some(node(1)), address: "a".to_owned(), answer: Answer::Leads(led) };
+        let (is_led, rest) = seen.strip_prefix('L').map_or((false, seen), |rest| (true, rest));
+        if is_led {
+            history.take(&Sighting { at: at(0), controllers: vec![led] }, &own(1));
+        }
+        for second in 0..=seconds {
+            if !rest.is_empty() {
+                history.take(&Sighting { at: at(second), controllers: asked(rest) }, &own(1));
+            }
+        }
         history
     }
 
@@ -163,23 +173,26 @@ mod tests {
         use QuorumState as Q;
         let idle = Own { no_op_interval: None, ..own(1) };
         for (state, seen, first, now, seconds, own, want) in [
-            (Q::Healthy, "fff", Some(7), Some(7), 0, own(1), false),
-            (Q::Healthy, "fff", Some(7), Some(8), 1, own(1), true),
-            (Q::Degraded, "fff", Some(7), Some(8), 1, own(1), true),
-            (Q::Healthy, "fff", Some(7), Some(7), 9, own(1), false),
-            (Q::Healthy, "fff", Some(7), Some(7), 11, own(1), true),
-            (Q::Healthy, "fff", None, None, 1, own(1), false),
-            (Q::Healthy, "fff", Some(7), Some(7), 0, idle, true),
+            (Q::Healthy, "L", Some(7), Some(7), 0, own(1), false),
+            (Q::Healthy, "L", Some(7), Some(8), 1, own(1), true),
+            (Q::Degraded, "L", Some(7), Some(8), 1, own(1), true),
+            (Q::Healthy, "L", Some(7), Some(7), 9, own(1), false),
+            (Q::Healthy, "L", Some(7), Some(7), 11, own(1), true),
+            (Q::Healthy, "L", None, None, 1, own(1), false),
+            (Q::Healthy, "L", Some(7), Some(7), 0, idle, true),
+            (Q::Wedged, "L", Some(7), Some(7), 3, own(1), true),
+            // It went while it was looked at.
+            (Q::Degraded, "Lffc", Some(7), Some(8), 9, own(1), false),
+            (Q::Degraded, "Lfcc", Some(7), Some(8), 0, own(1), true),
             (Q::Unknown, "ffc", None, None, 9, own(1), false),
             (Q::Unknown, "ffc", None, None, 10, own(1), true),
             (Q::Unknown, "fcc", None, None, 0, own(1), true),
             (Q::Forming, "ccc", None, None, 0, own(1), true),
             (Q::Forming, "fac", None, None, 3, own(1), false),
-            (Q::Wedged, "fff", Some(7), Some(7), 3, own(1), true),
-            (Q::Leaderless, "fff", None, None, 3, own(1), true),
+            (Q::Leaderless, "fff", None, None, 10, own(1), true),
         ] {
             let looked_for = Duration::from_secs(seconds);
-            let got = is_settled(&quorum(state, now), &history(seen), first, looked_for, &own);
+            let got = is_settled(&quorum(state, now), &history(seen, seconds), first, looked_for, &own);
             assert_eq!(got, want, "{state} {seen} {first:?} {now:?} {seconds}");
         }
     }
@@ -187,7 +200,7 @@ mod tests {
     #[test]
     fn only_a_whole_quorum_is_no_finding_and_a_lost_one_is_an_outage() {
         for state in QuorumState::ALL {
-            let found = judge(&quorum(*state, None), &history("fff"), &own(1), &place());
+            let found = judge(&quorum(*state, None), &history("fff", 0), &own(1), &place());
             let want = match state {
                 QuorumState::Healthy => None,
                 QuorumState::Degraded | QuorumState::Unstable | QuorumState::Forming => Some(Severity::Hurts),
@@ -210,8 +223,10 @@ mod tests {
             (Q::Leaderless, "ffs", Severity::Outage, "QuorumLeaderless"),
             (Q::Unknown, "fcc", Severity::Outage, "QuorumMajorityLost"),
             (Q::Unknown, "fca", Severity::CannotTell, "QuorumUnknown"),
+            (Q::Degraded, "Lfcc", Severity::Outage, "QuorumMajorityLost"),
+            (Q::Forming, "ccc", Severity::Hurts, "QuorumForming"),
         ] {
-            let found = judge(&quorum(state, None), &history(seen), &own(1), &place()).unwrap();
+            let found = judge(&quorum(state, None), &history(seen, 0), &own(1), &place()).unwrap();
             assert_eq!((found.severity, found.reason.as_str()), (severity, reason), "{state} {seen}");
         }
     }
