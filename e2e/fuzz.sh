@@ -58,7 +58,8 @@ build() {
     for target in "${TARGETS[@]}"; do
         args+=(--bin "$target")
     done
-    try_thrice cargo fetch --quiet --locked --manifest-path "$FUZZ/Cargo.toml" || die 1 "cargo could not fetch crates"
+    try_thrice cargo fetch --quiet --locked --manifest-path "$FUZZ/Cargo.toml" \
+        || die 1 "cargo could not fetch crates; where Cargo.toml has changed, run: cargo update --workspace --manifest-path fuzz/Cargo.toml"
     # From the folder whose .cargo/config.toml the tests are built with.
     cd "$REPO_DIR"
     RUSTC_WRAPPER="$FUZZ/rustc-with-counters" CARGO_TARGET_DIR="$TARGET_FOLDER" \

@@ -4,6 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 
 use kraftlet::kafka::alter_configs::decode_unset;
+use kraftlet::kafka::describe_cluster::decode_describe_cluster;
 use kraftlet::kafka::describe_quorum::decode_describe_quorum;
 use kraftlet::kafka::login::Login;
 use kraftlet::kafka::login::Mechanism;
@@ -23,6 +24,8 @@ fuzz_target!(|bytes: &[u8]| {
     match question {
         b'v' => drop(decode_api_versions(&answer, 5)),
         b'0' | b'1' | b'2' => drop(decode_describe_quorum(&answer, i16::from(question - b'0'), 5)),
+        b'b' => drop(decode_describe_cluster(&answer, 1, 5)),
+        b'f' => drop(decode_describe_cluster(&answer, 2, 5)),
         b'u' => drop(decode_unset(&answer, NodeId::try_from(7).unwrap(), 5)),
         b't' => {
             // The next page's cursor is what an attacker gets to choose for the question after it.
