@@ -27,24 +27,36 @@ has_jdk() {
 }
 
 install_packages() {
-    local packages=() root=() package log
+    local packages=() package log="$CACHE_DIR/apt.log"
     command -v apt-get >/dev/null \
         || die 2 "$* missing, and this is no Debian or Ubuntu (no apt-get); install a JDK 17, Maven and a C compiler"
-    if [[ "$(id -u)" != 0 ]]; then
-        command -v sudo >/dev/null || die 2 "$* missing, and only root may install it (there is no sudo); run as root"
-        root=(sudo)
-    fi
-    say "updating apt's lists ..."
-    mkdir -p "$CACHE_DIR"
-    log="$CACHE_DIR/apt.log"
-    try_thrice "${root[@]}" apt-get update >"$log" 2>&1 || show_and_die "$log" "apt-get update did not work"
+    update_packages "$*"
     for package in "$@"; do
         [[ "$package" != jdk ]] || package="$(jdk_package)"
         packages+=("$package")
     done
     say "installing with apt: ${packages[*]}"
-    try_thrice "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+    try_thrice as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
         "${packages[@]}" >>"$log" 2>&1 || show_and_die "$log" "apt-get could not install ${packages[*]}"
+}
+
+# update_packages WHAT: brings apt's lists up to date, because WHAT is missing.
+update_packages() {
+    local log="$CACHE_DIR/apt.log"
+    if [[ "$(id -u)" != 0 ]] && ! command -v sudo >/dev/null; then
+        die 2 "$1 missing, and only root may install it (there is no sudo); run as root"
+    fi
+    say "updating apt's lists ..."
+    mkdir -p "$CACHE_DIR"
+    try_thrice as_root apt-get update >"$log" 2>&1 || show_and_die "$log" "apt-get update did not work"
+}
+
+as_root() {
+    if [[ "$(id -u)" == 0 ]]; then
+        "$@"
+    else
+        sudo "$@"
+    fi
 }
 
 show_and_die() {

@@ -75,3 +75,12 @@ look() {
         printf "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n" "$2" "$1" >&3
         sed "1,/^\r\$/d" <&3' look "$(host_of "$1")" "$2"
 }
+
+# prestop POD SECONDS: what the kubelet asks before it stops Kafka; prints the answer when it comes, within so long.
+prestop() {
+    # shellcheck disable=SC2016  # the inner shell expands it
+    timeout "$2" bash -c '
+        exec 3<>"/dev/tcp/$1/9640"
+        printf "GET /v1/prestop HTTP/1.1\r\nHost: %s\r\nX-Kraftlet: prestop\r\nConnection: close\r\n\r\n" "$1" >&3
+        cat <&3' prestop "$(host_of "$1")"
+}

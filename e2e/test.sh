@@ -27,6 +27,12 @@ RENEWALS=(
     "4.4.0 combined static admin-api"
 )
 
+# Clusters whose nodes are killed, frozen, refused and emptied, side by side.
+QUORUMS=(
+    "4.4.0 combined static"
+    "3.9.2 dedicated dynamic"
+)
+
 PASSED=0
 FAILED=0
 TOOLS=()
@@ -35,9 +41,9 @@ usage() {
     cat <<'TEXT'
 usage: e2e/test.sh
 
-Runs format check, lints, all Rust tests, the tests against real Kafka, renewing clusters two at a time, cargo-deny,
-the release binary, the benchmarks, and the demo on a bare Debian. Prints how long each part took and ends with "N passed, N failed"; the exit
-code is 1 if any failed.
+Runs format check, lints, all Rust tests, the tests against real Kafka, renewing clusters two at a time, clusters with
+sick nodes, a rolling stop, the release binary, the benchmarks, cargo-deny, and the demo on a bare Debian. Prints how long
+each part took and ends with "N passed, N failed"; the exit code is 1 if any failed.
 The whole output of each part is in e2e/cache/logs.
 TEXT
 }
@@ -79,20 +85,23 @@ tell_part() {
     FAILED=$((FAILED + broken))
 }
 
-# Two renewing clusters at a time, as parts.
-renewals() {
-    local index cluster version mode quorum reload pids
-    for ((index = 0; index < ${#RENEWALS[@]}; index += 2)); do
+# pairs NAME SCRIPT CLUSTER...: a part for each cluster, two at a time.
+pairs() {
+    local name="$1" script="$2" cluster version mode quorum reload pids
+    shift 2
+    while (($# > 0)); do
         pids=()
-        for cluster in "${RENEWALS[@]:index:2}"; do
+        for cluster in "${@:1:2}"; do
             read -r version mode quorum reload <<<"$cluster"
-            run_part "renewals $cluster" "$E2E_DIR/renewals.sh" --kafka "$version" --mode "$mode" --quorum "$quorum" --reload "$reload" &
+            run_part "$name $cluster" "$script" --kafka "$version" --mode "$mode" --quorum "$quorum" \
+                ${reload:+--reload "$reload"} &
             pids+=($!)
         done
         wait "${pids[@]}"
-        for cluster in "${RENEWALS[@]:index:2}"; do
-            tell_part "renewals $cluster"
+        for cluster in "${@:1:2}"; do
+            tell_part "$name $cluster"
         done
+        shift "$(($# < 2 ? $# : 2))"
     done
 }
 
@@ -128,7 +137,7 @@ install_tools() {
 }
 
 shell_scripts() {
-    shellcheck -x "$E2E_DIR"/*.sh "$E2E_DIR"/cases/*.sh "$REPO_DIR/.ci/run"
+    shellcheck -x "$E2E_DIR"/*.sh "$E2E_DIR"/cases/*.sh "$REPO_DIR"/manifests/*/*.sh "$REPO_DIR/.ci/run"
 }
 
 # Bans, licences and sources are always checked; advisories only where their database can be reached.
@@ -168,6 +177,8 @@ main() {
     part "lints" cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
     part "tests: unit, golden, law, io, program, tidy" cargo test --locked --no-fail-fast
     part "Kafka from Maven" fetch_ended
+    part "the page in a browser" "$E2E_DIR/page.sh"
+    part "alerts and dashboard" "$E2E_DIR/monitoring.sh"
     part "the engine's own tests" run_maven -f "$REPO_DIR/images/ssl-engine/pom.xml" test
     part "the engine in real Kafka" "$E2E_DIR/engine.sh"
     part "golden files made again" "$E2E_DIR/golden.sh" --check
@@ -179,15 +190,19 @@ main() {
     for name in "${CASES[@]}"; do
         part "case $name" "$E2E_DIR/cases.sh" --case "$name"
     done
-    renewals
+    pairs "renewals" "$E2E_DIR/renewals.sh" "${RENEWALS[@]}"
+    part "fuzzing" "$E2E_DIR/fuzz.sh" --seconds 6
     part "release binary in an empty root" "$E2E_DIR/chroot.sh"
     part "benchmark" "$E2E_DIR/bench.sh" --floor
     part "benchmark of renewals" "$E2E_DIR/renew-bench.sh" --floor
+    part "benchmark of probes" "$E2E_DIR/probe-bench.sh" --floor
     part "bans, licences, sources" deny
     part "the demo on a bare Debian" "$E2E_DIR/bare-machine.sh" --brief
 
     sed -n '/median ms/,/^goal/p' "$LOGS/benchmark.log"
     sed -n '/^FROM THE NEW FILE/,$p' "$LOGS/benchmark-of-renewals.log"
+    sed -n '/^KAFKA /,$p' "$LOGS/benchmark-of-probes.log"
+    grep -h '^ok ' "$LOGS"/sick-nodes-*.log || true
     printf 'all parts took %d s\n' "$SECONDS"
     printf '%d passed, %d failed\n' "$PASSED" "$FAILED"
     ((FAILED == 0))

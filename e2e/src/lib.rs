@@ -1,3 +1,4 @@
 //! What needs real Kafka beside kraftlet: the golden files, the benchmark and the programs that the scripts call.
 
 pub mod golden;
+pub mod ask;

@@ -10,6 +10,7 @@ pub mod explain;
 pub mod new_cluster;
 pub mod sidecar;
 pub mod table;
+pub mod quorum_table;
 pub mod agents;
 pub mod orders;
 pub mod status;

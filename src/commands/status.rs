@@ -4,7 +4,6 @@ use std::fmt::Write;
 use std::time::Duration;
 use std::time::SystemTime;
 
-use anstyle::AnsiColor;
 use anstyle::Style;
 use clap::Args;
 use clap::ValueEnum;
@@ -19,8 +18,16 @@ use crate::commands::agents::AgentArgs;
 use crate::commands::failure::Exit;
 use crate::commands::failure::Failure;
 use crate::commands::failure::chain;
+use crate::commands::quorum_table;
 use crate::commands::table;
+use crate::commands::table::BOLD;
 use crate::commands::table::Cell;
+use crate::commands::table::GREEN;
+use crate::commands::table::RED;
+use crate::commands::table::YELLOW;
+use crate::commands::table::date;
+use crate::commands::table::none;
+use crate::commands::table::span;
 use crate::health::document;
 use crate::health::io as health_io;
 use crate::health::io::AgentError;
@@ -28,7 +35,6 @@ use crate::health::snapshot::Certificate;
 use crate::health::snapshot::Channel;
 use crate::health::snapshot::Snapshot;
 use crate::health::snapshot::Standing;
-use crate::health::text::rfc3339;
 use crate::health::verdict::Verdict;
 
 /// Show what the agents say of their nodes.
@@ -138,17 +144,19 @@ impl View {
                 }
             };
         }
+        let snapshots: Vec<_> = self.snapshots().collect();
+        table::section(&mut text, &quorum_table::block(&snapshots, self.now));
         let certificates: Vec<_> = self
             .snapshots()
             .flat_map(|one| one.certificates.iter().map(|it| self.certificate(one, it)))
             .collect();
         let header = ["NODE", "CERTIFICATE", "STATE", "LEAF", "NEXT RENEWAL", "LAST OUTCOME"];
-        section(&mut text, &table::render(header, &certificates));
+        table::section(&mut text, &table::render(header, &certificates));
         let channels: Vec<_> =
             self.snapshots().flat_map(|one| one.channels.iter().map(|it| self.channel(one, it))).collect();
         let header = ["NODE", "CHANNEL", "LEAF", "NOT AFTER", "LEFT", "STANDING"];
-        section(&mut text, &table::render(header, &channels));
-        section(&mut text, &self.conditions());
+        table::section(&mut text, &table::render(header, &channels));
+        table::section(&mut text, &self.conditions());
         text
     }
 
@@ -236,7 +244,16 @@ impl View {
                     Verdict::Warned => "warned",
                     Verdict::NotHealthy => "notHealthy",
                 };
-                json!({"agent": agent.name, "address": agent.address, "verdict": verdict, "status": document::json(snapshot)})
+                let not_ready =
+                    quorum_table::knows(snapshot).then(|| quorum_table::not_ready(snapshot, self.now));
+                json!({
+                    "agent": agent.name,
+                    "address": agent.address,
+                    "verdict": verdict,
+                    "ready": not_ready.as_ref().map(Vec::is_empty),
+                    "notReady": not_ready,
+                    "status": document::json(snapshot),
+                })
             }
             Err(error) => json!({
                 "agent": agent.name,
@@ -245,19 +262,9 @@ impl View {
                 "error": {"reason": error.reason(), "message": chain(error)},
             }),
         });
-        json!({ "nodes": nodes.collect::<Json>() })
-    }
-}
-
-const BOLD: Style = Style::new().bold();
-const RED: Style = AnsiColor::Red.on_default();
-const YELLOW: Style = AnsiColor::Yellow.on_default();
-const GREEN: Style = AnsiColor::Green.on_default();
-
-fn section(text: &mut String, section: &str) {
-    if !section.is_empty() {
-        text.push('\n');
-        text.push_str(section);
+        let snapshots: Vec<_> = self.snapshots().collect();
+        let disagreements = quorum_table::disagreements(&snapshots);
+        json!({ "nodes": nodes.collect::<Json>(), "disagreements": disagreements })
     }
 }
 
@@ -290,23 +297,4 @@ fn why(snapshot: &Snapshot, now: SystemTime) -> Vec<String> {
         .filter(|one| one.installed.as_ref().is_some_and(|leaf| leaf.not_after <= now));
     why.extend(expired.map(|one| format!("certificate {} has expired", one.name)));
     why
-}
-
-fn none() -> String {
-    "-".to_owned()
-}
-
-fn date(at: SystemTime) -> String {
-    format!("{:.0}", rfc3339(at))
-}
-
-/// A span in its largest unit of which there are at least two.
-fn span(time: Duration) -> String {
-    let seconds = time.as_secs();
-    for (unit, word) in [(86_400, "d"), (3_600, "h"), (60, "m")] {
-        if seconds >= 2 * unit {
-            return format!("{}{word}", seconds / unit);
-        }
-    }
-    format!("{seconds}s")
 }

@@ -1,8 +1,22 @@
-//! Columns for a terminal.
+//! Columns for a terminal, and what stands in them.
 
 use std::fmt::Write;
+use std::time::Duration;
+use std::time::SystemTime;
 
+use anstyle::AnsiColor;
 use anstyle::Style;
+
+use crate::health::text::rfc3339;
+
+/// A name.
+pub const BOLD: Style = Style::new().bold();
+/// It hurts.
+pub const RED: Style = AnsiColor::Red.on_default();
+/// It is worth a look.
+pub const YELLOW: Style = AnsiColor::Yellow.on_default();
+/// It is well.
+pub const GREEN: Style = AnsiColor::Green.on_default();
 
 /// What stands in one column of one row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +62,35 @@ pub fn render<const N: usize>(header: [&str; N], rows: &[[Cell; N]]) -> String {
         text.push('\n');
     }
     text
+}
+
+/// Adds a section after an empty line; an empty one is left out.
+pub fn section(text: &mut String, section: &str) {
+    if !section.is_empty() {
+        text.push('\n');
+        text.push_str(section);
+    }
+}
+
+/// What stands where nothing is known.
+pub fn none() -> String {
+    "-".to_owned()
+}
+
+/// A date to the second.
+pub fn date(at: SystemTime) -> String {
+    format!("{:.0}", rfc3339(at))
+}
+
+/// A span in its largest unit of which there are at least two.
+pub fn span(time: Duration) -> String {
+    let seconds = time.as_secs();
+    for (unit, word) in [(86_400, "d"), (3_600, "h"), (60, "m")] {
+        if seconds >= 2 * unit {
+            return format!("{}{word}", seconds / unit);
+        }
+    }
+    format!("{seconds}s")
 }
 
 #[cfg(test)]

@@ -43,6 +43,7 @@ use crate::health::wire::Time;
 use crate::health::wire::Wire;
 use crate::health::wire::shape;
 use crate::pki::certificate::Fingerprint;
+use crate::quorum::view::Stop;
 
 /// A document that is no status.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +80,11 @@ pub fn render(snapshot: &Snapshot) -> String {
 /// The document of an order's status.
 pub fn render_order(order: &OrderStatus) -> String {
     print(&OrderShape::of(order))
+}
+
+/// The answer to whoever wants to stop this node: whether that may be, the same for a person, and what is known.
+pub fn render_stop(safe: bool, sentence: &str, stop: Option<&Stop>) -> String {
+    print(&MayStopShape { safe, sentence: Said::of(&sentence.to_owned()), stop: stop.map(Wire::of) })
 }
 
 /// Reads what [`render`] writes.
@@ -132,6 +138,13 @@ struct StatusShape {
     conditions: Vec<ConditionShape>,
     events: Vec<EventShape>,
     orders: Vec<OrderShape>,
+}
+
+#[derive(Serialize)]
+struct MayStopShape {
+    safe: bool,
+    sentence: Said<Text>,
+    stop: Option<StopShape>,
 }
 
 #[derive(Serialize, Deserialize)]

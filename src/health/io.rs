@@ -1,10 +1,9 @@
 //! The agent's HTTP: two ports, served from memory, and the questions that commands and other agents ask there.
 //!
 //! Nothing here waits for anything but the network: an answer is the newest snapshot, an order is put into a queue
-//! and told its number. Whoever is at the other end is not trusted: headers, bodies, connections and their lives are
-//! bounded.
+//! and told its number. The one exception is the call before a stop, whose purpose is to wait. Whoever is at the other
+//! end is not trusted: headers, bodies, connections and their lives are bounded.
 
-use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::net::Ipv4Addr;
@@ -28,30 +27,42 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1 as client;
 use hyper::header;
 use hyper::header::HeaderValue;
-use hyper::server::conn::http1 as server;
-use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use hyper_util::rt::TokioTimer;
 use serde::Deserialize;
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tokio::time::sleep;
 use tokio::time::timeout;
 use tokio::time::timeout_at;
 
 use crate::health::address::Bound;
+use crate::health::check::Checks;
+use crate::health::connections::io as connections;
+use crate::health::connections::io::Answer;
+use crate::health::connections::io::MOST_HEADER_BYTES;
+use crate::health::connections::io::MOST_HEADERS;
+use crate::health::connections::io::READ_WITHIN;
 use crate::health::document;
 use crate::health::document::DocumentError;
+use crate::health::latency::Latencies;
 use crate::health::metrics;
+use crate::health::metrics::Process;
 use crate::health::order::Order;
 use crate::health::order::Wish;
 use crate::health::order::WishError;
+use crate::health::page;
+use crate::health::prestop;
+use crate::health::prestop::Waited;
+use crate::health::prestop::io as prestop_io;
+use crate::health::probe;
+use crate::health::probe::Probe;
+use crate::health::pulse::Pulse;
 use crate::health::routes;
 use crate::health::routes::Door;
 use crate::health::routes::NotAnswered;
@@ -74,34 +85,34 @@ pub struct Listeners {
     pub orders: TcpListener,
 }
 
-/// A kubelet, a Prometheus pair, some people and the peers of a change of CA, with room to spare; each costs some 10 KiB.
-const MOST_CONNECTIONS: usize = 64;
-
-/// A request is a few hundred bytes; hyper's smallest buffer is 8 KiB.
-const MOST_HEADER_BYTES: usize = 8 * 1024;
-const MOST_HEADERS: usize = 32;
-
 /// An order is a name in braces.
 const MOST_ORDER_BYTES: usize = 4 * 1024;
 
-/// How long a request may take to arrive, and a kept connection to be silent.
-const READ_WITHIN: Duration = Duration::from_secs(5);
+/// A kubelet calls once; others wait with it, up to so many. What they hold is a connection each.
+const MOST_PRESTOPS: usize = 16;
 
-/// A connection is closed after this, so that one whose other end has gone, or never reads, does not stay.
-const LIFE: Duration = Duration::from_secs(60);
-
-/// What an answer that has begun gets at the end of its connection's life or of the agent's.
-const LAST_WORDS: Duration = Duration::from_secs(1);
-
-/// Before the next try where no connection could be taken, as when there are no file descriptors left.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
-
+const PLAIN: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 
-/// What every answer is made from.
+/// What is served, and who is told.
+#[derive(Debug)]
+pub struct Serving {
+    /// What every answer is made from.
+    pub snapshots: watch::Receiver<Arc<Snapshot>>,
+    /// Where orders go; one that finds no room there is refused.
+    pub orders: mpsc::Sender<Order>,
+    /// The beats of the agent's loops.
+    pub pulse: Pulse,
+    /// Told whenever somebody calls who is about to stop this node.
+    pub stops: Arc<Notify>,
+    /// How long such a caller waits for an answer at most.
+    pub prestop_within: Duration,
+}
+
 struct Shared {
-    snapshots: watch::Receiver<Arc<Snapshot>>,
-    orders: mpsc::Sender<Order>,
+    serving: Serving,
+    latencies: Latencies,
+    prestops: Semaphore,
     first_order: u64,
     next_order: AtomicU64,
 }
@@ -200,85 +211,107 @@ pub async fn listen(bound: &Bound) -> io::Result<Listeners> {
 
 /// Serves both ports until `shutdown` is ready; then answers in progress are finished, within a second.
 ///
-/// Orders go into `orders`; one that finds no room there is refused. Their numbers begin with the milliseconds at
-/// which the agent began, so that no number comes again after a restart.
-pub async fn serve(
-    listeners: Listeners,
-    snapshots: watch::Receiver<Arc<Snapshot>>,
-    orders: mpsc::Sender<Order>,
-    shutdown: impl Future<Output = ()>,
-) {
-    let began =
-        snapshots.borrow().agent.started_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+/// The numbers of orders begin with the milliseconds at which the agent began, so that no number comes again after a
+/// restart.
+pub async fn serve(listeners: Listeners, serving: Serving, shutdown: impl Future<Output = ()>) {
+    let began = serving.snapshots.borrow().agent.started_at;
+    let began = began.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let first_order = u64::try_from(began.as_millis()).unwrap_or_default();
-    let shared = Arc::new(Shared { snapshots, orders, first_order, next_order: AtomicU64::new(first_order) });
+    let longest_answer = serving.prestop_within.max(READ_WITHIN);
+    let shared = Arc::new(Shared {
+        serving,
+        latencies: Latencies::default(),
+        prestops: Semaphore::new(MOST_PRESTOPS),
+        first_order,
+        next_order: AtomicU64::new(first_order),
+    });
     let (stop, stopped) = watch::channel(());
     let end = async move {
         shutdown.await;
         drop(stop);
     };
+    let at = |door| {
+        let shared = Arc::clone(&shared);
+        move |request| answer(door, Arc::clone(&shared), request)
+    };
     tokio::join!(
-        accept(listeners.read, Door::Read, &shared, stopped.clone()),
-        accept(listeners.orders, Door::Orders, &shared, stopped),
+        connections::accept(listeners.read, longest_answer, at(Door::Read), stopped.clone()),
+        connections::accept(listeners.orders, longest_answer, at(Door::Orders), stopped),
         end,
     );
 }
 
-/// Takes connections until `stopped` closes, and returns when the last of them has ended.
-async fn accept(listener: TcpListener, door: Door, shared: &Arc<Shared>, mut stopped: watch::Receiver<()>) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            _ = stopped.changed() => break,
-            Some(_) = connections.join_next() => {}
-            taken = listener.accept(), if connections.len() < MOST_CONNECTIONS => match taken {
-                Ok((stream, _)) => {
-                    connections.spawn(connection(stream, door, Arc::clone(shared), stopped.clone()));
-                }
-                // The other end has gone again, or there are no file descriptors left.
-                Err(_) => sleep(ACCEPT_AGAIN).await,
-            }
-        }
-    }
-    drop(listener);
-    while connections.join_next().await.is_some() {}
-}
-
-async fn connection(stream: TcpStream, door: Door, shared: Arc<Shared>, mut stopped: watch::Receiver<()>) {
-    let service = service_fn(|request| answer(door, &shared, request));
-    let connection = server::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(READ_WITHIN)
-        .max_buf_size(MOST_HEADER_BYTES)
-        .max_headers(MOST_HEADERS)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = pin!(connection);
-    tokio::select! {
-        // What went wrong with a connection is its other end's to know.
-        _ = connection.as_mut() => return,
-        _ = stopped.changed() => {}
-        () = sleep(LIFE) => {}
-    }
-    connection.as_mut().graceful_shutdown();
-    let _ = timeout(LAST_WORDS, connection).await;
-}
-
-type Answer = Response<Full<Bytes>>;
-
-async fn answer(door: Door, shared: &Shared, request: Request<Incoming>) -> Result<Answer, Infallible> {
+async fn answer(door: Door, shared: Arc<Shared>, request: Request<Incoming>) -> Answer {
     let (head, body) = request.into_parts();
-    Ok(match routes::route(door, &head.method, head.uri.path(), &head.headers) {
-        Ok(Route::Livez) => text(StatusCode::OK, "text/plain; charset=utf-8", "ok\n".to_owned()),
+    let shared = shared.as_ref();
+    match routes::route(door, &head.method, head.uri.path(), &head.headers) {
+        Ok(Route::Probe(probe)) => probed(shared, probe, routes::is_verbose(head.uri.query())),
+        Ok(Route::Prestop) => prestop(shared).await,
         Ok(Route::Renew) => take(shared, body, Wish::renew).await,
         Ok(Route::ForgetOldTrust) => take(shared, body, Wish::forget_old_trust).await,
-        Ok(Route::Status) => text(StatusCode::OK, JSON, document::render(&shared.snapshots.borrow())),
+        Ok(Route::Page) => page_of(&shared.serving.snapshots.borrow()),
+        Ok(Route::Status) => text(StatusCode::OK, JSON, document::render(&shared.serving.snapshots.borrow())),
         Ok(Route::Metrics) => {
-            let snapshot = Arc::clone(&shared.snapshots.borrow());
-            text(StatusCode::OK, metrics::CONTENT_TYPE, metrics::render(snapshot, resident_bytes()))
+            let snapshot = Arc::clone(&shared.serving.snapshots.borrow());
+            let probes = Probe::ALL.map(|probe| (probe, shared.latencies.histogram(probe)));
+            let process = Process { now: SystemTime::now(), resident_bytes: resident_bytes(), probes };
+            text(StatusCode::OK, metrics::CONTENT_TYPE, metrics::render(snapshot, process))
         }
         Ok(Route::OrderStatus(number)) => order_status(shared, number),
         Err(why) => not_answered(why),
-    })
+    }
+}
+
+/// From memory, and counted: how long it took includes the text, not the network.
+fn probed(shared: &Shared, probe: Probe, verbose: bool) -> Answer {
+    let began = Instant::now();
+    let snapshot = shared.serving.snapshots.borrow();
+    let plain = |checks: &Checks<'_>| {
+        text(status_of_checks(checks), PLAIN, if verbose { checks.verbose() } else { checks.brief() })
+    };
+    let answer = match probe {
+        Probe::Startupz => plain(&probe::startupz(&snapshot)),
+        Probe::Livez => plain(&probe::livez(&shared.serving.pulse, began.into_std())),
+        Probe::Readyz => plain(&probe::readyz(&snapshot, SystemTime::now())),
+        Probe::SafeToStop => {
+            let checks = probe::safe_to_stop(&snapshot, SystemTime::now());
+            let failed: Vec<_> =
+                checks.all.iter().filter(|one| !one.ok).map(|one| one.sentence.as_ref()).collect();
+            let sentence =
+                if failed.is_empty() { "this node may stop".to_owned() } else { failed.join("; ") };
+            let body = document::render_stop(checks.passes(), &sentence, snapshot.stop.as_ref());
+            text(status_of_checks(&checks), JSON, body)
+        }
+    };
+    drop(snapshot);
+    shared.latencies.took(probe, began.elapsed());
+    answer
+}
+
+fn status_of_checks(checks: &Checks<'_>) -> StatusCode {
+    if checks.passes() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}
+
+/// Says that the node is about to stop, and answers when it may, or when its time is up. Kafka is stopped then, whatever
+/// the answer is; so it is a success, and says what was not awaited.
+async fn prestop(shared: &Shared) -> Answer {
+    let Ok(_waiting) = shared.prestops.try_acquire() else {
+        let message = format!("{MOST_PRESTOPS} others wait already for this node to stop");
+        return refused(StatusCode::SERVICE_UNAVAILABLE, "TooManyStops", &message);
+    };
+    let serving = &shared.serving;
+    serving.stops.notify_one();
+    let (waited, snapshot) = prestop_io::wait(&serving.snapshots, serving.prestop_within).await;
+    let stop = snapshot.stop.as_ref();
+    let body = document::render_stop(waited == Waited::Over, &prestop::sentence(waited, stop), stop);
+    text(StatusCode::OK, JSON, body)
+}
+
+fn page_of(snapshot: &Snapshot) -> Answer {
+    let mut answer = text(StatusCode::OK, page::CONTENT_TYPE, page::render(snapshot, SystemTime::now()));
+    let policy = HeaderValue::from_static(page::CONTENT_SECURITY_POLICY);
+    answer.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    answer
 }
 
 fn not_answered(why: NotAnswered) -> Answer {
@@ -301,14 +334,14 @@ async fn take(shared: &Shared, body: Incoming, read: fn(&[u8]) -> Result<Wish, W
         Err(error) => return refused(StatusCode::BAD_REQUEST, error.reason(), &error),
     };
     if let Some(name) = wish.certificate() {
-        let snapshot = shared.snapshots.borrow();
+        let snapshot = shared.serving.snapshots.borrow();
         if snapshot.certificates.iter().all(|one| one.name != *name) {
             let message = format!("node {} has no certificate {name}", snapshot.node.pod);
             return refused(StatusCode::NOT_FOUND, "CertificateUnknown", &message);
         }
     }
     let number = shared.next_order.fetch_add(1, Ordering::Relaxed);
-    match shared.orders.try_send(Order { number, wish }) {
+    match shared.serving.orders.try_send(Order { number, wish }) {
         Ok(()) => json(StatusCode::ACCEPTED, &Taken { order: number }),
         Err(TrySendError::Full(_)) => {
             let message = "the agent has more orders than it can take; ask again later";
@@ -322,7 +355,7 @@ async fn take(shared: &Shared, body: Incoming, read: fn(&[u8]) -> Result<Wish, W
 
 /// What has become of an order: as the driver says, or, where it has not said anything yet, that it was taken.
 fn order_status(shared: &Shared, number: u64) -> Answer {
-    let snapshot = shared.snapshots.borrow();
+    let snapshot = shared.serving.snapshots.borrow();
     if let Some(order) = snapshot.orders.iter().find(|order| order.number == number) {
         return text(StatusCode::OK, JSON, document::render_order(order));
     }

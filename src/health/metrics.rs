@@ -4,20 +4,29 @@
 //! what is not known has no sample rather than a zero. Labels are names and words, never sentences or fingerprints of
 //! leaves: a series must outlive a renewal.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
-use prometheus_client::encoding::MetricEncoder;
 use prometheus_client::encoding::NoLabelSet;
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use prometheus_client::registry::Unit;
 
+use crate::health::check::Checks;
+use crate::health::latency::Histogram;
+use crate::health::probe;
+use crate::health::probe::Probe;
+use crate::health::quorum_metrics;
+use crate::health::series::Family;
+use crate::health::series::Samples;
+use crate::health::series::gauge;
+use crate::health::series::in_seconds;
+use crate::health::series::one;
+use crate::health::series::seconds;
 use crate::health::snapshot::Certificate;
 use crate::health::snapshot::Channel;
 use crate::health::snapshot::Snapshot;
@@ -26,10 +35,21 @@ use crate::health::text::Text;
 /// What is sent with it.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// The metrics of a snapshot; `resident_bytes` is the memory of this process, where it is known.
-pub fn render(snapshot: Arc<Snapshot>, resident_bytes: Option<u64>) -> String {
+/// What is known of the process itself.
+#[derive(Debug)]
+pub struct Process {
+    /// When it is asked.
+    pub now: SystemTime,
+    /// Its memory, where it is known.
+    pub resident_bytes: Option<u64>,
+    /// How long its probes took.
+    pub probes: [(Probe, Histogram); Probe::ALL.len()],
+}
+
+/// The metrics of a snapshot and of the process that serves it.
+pub fn render(snapshot: Arc<Snapshot>, process: Process) -> String {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(View { snapshot, resident_bytes }));
+    registry.register_collector(Box::new(View { snapshot, process }));
     let mut written = String::new();
     // Writing to a text does not fail.
     let _ = text::encode(&mut written, &registry);
@@ -39,18 +59,7 @@ pub fn render(snapshot: Arc<Snapshot>, resident_bytes: Option<u64>) -> String {
 #[derive(Debug)]
 struct View {
     snapshot: Arc<Snapshot>,
-    resident_bytes: Option<u64>,
-}
-
-/// Samples by their labels. A series that came twice would make a scraper refuse all of it; so the last one stands.
-type Samples = BTreeMap<Vec<(&'static str, String)>, f64>;
-
-/// A metric: its name without its unit, what it says, and where it is found in the snapshot.
-struct Family<'a> {
-    name: &'a str,
-    unit: Option<Unit>,
-    kind: MetricType,
-    help: &'a str,
+    process: Process,
 }
 
 impl Collector for View {
@@ -59,6 +68,8 @@ impl Collector for View {
         self.certificates(&mut encoder)?;
         self.renewals(&mut encoder)?;
         self.channels(&mut encoder)?;
+        quorum_metrics::encode(&self.snapshot, &mut encoder)?;
+        self.probes(&mut encoder)?;
         self.conditions(&mut encoder)
     }
 }
@@ -67,17 +78,19 @@ impl View {
     fn process(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let agent = &self.snapshot.agent;
         let version = vec![("version", agent.version.to_string())];
-        let one = |value| Samples::from([(Vec::new(), value)]);
         Family { kind: MetricType::Info, ..gauge("kraftlet_build", "The version of this agent") }
             .encode(encoder, Samples::from([(version, 1.0)]))?;
         in_seconds("process_start_time", "When this agent began")
             .encode(encoder, one(seconds(agent.started_at)))?;
-        let memory = self.resident_bytes.map(|bytes| one(bytes as f64));
+        let memory = self.process.resident_bytes.map(|bytes| one(bytes as f64));
         Family { unit: Some(Unit::Bytes), ..gauge("process_resident_memory", "Memory of this agent") }
             .encode(encoder, memory.unwrap_or_default())
     }
 
     fn certificates(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let begun = |one: &Certificate| Some(seconds(one.installed.as_ref()?.not_before));
+        in_seconds("kraftlet_installed_leaf_not_before", "When the leaf in the keystore begins")
+            .encode(encoder, self.by_certificate(begun))?;
         let installed = |one: &Certificate| Some(seconds(one.installed.as_ref()?.not_after));
         in_seconds("kraftlet_installed_leaf_not_after", "When the leaf in the keystore ends")
             .encode(encoder, self.by_certificate(installed))?;
@@ -143,6 +156,27 @@ impl View {
             .encode(encoder, self.snapshot.channels.iter().map(|one| (standing(one), 1.0)).collect())
     }
 
+    fn probes(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let yes = |checks: Checks<'_>| one(if checks.passes() { 1.0 } else { 0.0 });
+        let Process { now, probes, .. } = &self.process;
+        gauge("kraftlet_ready", "Whether this node serves: 1, or 0")
+            .encode(encoder, yes(probe::readyz(&self.snapshot, *now)))?;
+        gauge("kraftlet_safe_to_stop", "Whether this node may stop now: 1, or 0")
+            .encode(encoder, yes(probe::safe_to_stop(&self.snapshot, *now)))?;
+        let mut metric = encoder.encode_descriptor(
+            "kraftlet_probe_duration",
+            "How long a probe took to answer, without the network.",
+            Some(&Unit::Seconds),
+            MetricType::Histogram,
+        )?;
+        for (probe, Histogram { sum, count, buckets }) in probes {
+            metric
+                .encode_family(&[("path", probe.path())])?
+                .encode_histogram::<NoLabelSet>(*sum, *count, buckets, None)?;
+        }
+        Ok(())
+    }
+
     fn conditions(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let mut count = Samples::new();
         let mut first = Samples::new();
@@ -170,61 +204,35 @@ fn labels_of(channel: &Channel) -> Vec<(&'static str, String)> {
     vec![("certificate", channel.certificate.to_string()), ("channel", channel.name.to_string())]
 }
 
-fn gauge<'a>(name: &'a str, help: &'a str) -> Family<'a> {
-    Family { name, unit: None, kind: MetricType::Gauge, help }
-}
-
-fn in_seconds<'a>(name: &'a str, help: &'a str) -> Family<'a> {
-    Family { unit: Some(Unit::Seconds), ..gauge(name, help) }
-}
-
-impl Family<'_> {
-    fn encode(self, encoder: &mut DescriptorEncoder<'_>, samples: Samples) -> Result<(), fmt::Error> {
-        if samples.is_empty() {
-            return Ok(());
-        }
-        // OpenMetrics wants a full stop; prometheus-client's own registry adds it too.
-        let help = format!("{}.", self.help);
-        let mut metric = encoder.encode_descriptor(self.name, &help, self.unit.as_ref(), self.kind)?;
-        for (labels, value) in &samples {
-            match self.kind {
-                MetricType::Info => metric.encode_info(labels)?,
-                _ if labels.is_empty() => self.sample(&mut metric, *value)?,
-                _ => self.sample(&mut metric.encode_family(labels)?, *value)?,
-            }
-        }
-        Ok(())
-    }
-
-    fn sample(&self, metric: &mut MetricEncoder<'_>, value: f64) -> Result<(), fmt::Error> {
-        match self.kind {
-            MetricType::Counter => metric.encode_counter::<NoLabelSet, f64, f64>(&value, None),
-            _ => metric.encode_gauge(&value),
-        }
-    }
-}
-
-/// Seconds since 1970, with their fraction; before it, 0.
-fn seconds(at: SystemTime) -> f64 {
-    at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::health::latency::Latencies;
+    use crate::health::testing::at;
     use crate::health::testing::full;
+
+    fn process(resident_bytes: Option<u64>) -> Process {
+        let latencies = Latencies::default();
+        latencies.took(Probe::Readyz, Duration::from_micros(30));
+        let probes = Probe::ALL.map(|probe| (probe, latencies.histogram(probe)));
+        Process { now: at(60), resident_bytes, probes }
+    }
 
     #[test]
     fn every_number_of_the_snapshot_has_a_series() {
         let snapshot = full();
         let ca = snapshot.certificates[0].trust.anchors[0].fingerprint.short();
-        let got = render(Arc::new(snapshot), Some(9_437_184));
+        let got = render(Arc::new(snapshot), process(Some(9_437_184)));
         assert!(got.ends_with("# EOF\n"), "{got}");
-        let samples: Vec<&str> = got.lines().filter(|line| !line.starts_with('#')).collect();
+        let is_shown = |line: &&str| !line.starts_with('#') && !line.starts_with("kraftlet_probe_duration");
+        let samples: Vec<&str> = got.lines().filter(is_shown).collect();
         let want = [
             r#"kraftlet_build_info{version="0.1.0"} 1"#,
             "process_start_time_seconds 1800000000.0",
             "process_resident_memory_bytes 9437184.0",
+            r#"kraftlet_installed_leaf_not_before_seconds{certificate="node"} 1800000000.0"#,
             r#"kraftlet_installed_leaf_not_after_seconds{certificate="node"} 1800000120.0"#,
             r#"kraftlet_certificate_state{certificate="node",state="Serving"} 1.0"#,
             &format!(
@@ -246,10 +254,37 @@ mod tests {
             r#"kraftlet_channel_standing{certificate="node",channel="listener CLIENT",standing="served"} 1.0"#,
             r#"kraftlet_channel_standing{certificate="node",channel="raft client",standing="inUseUntilRestart"} 1.0"#,
             r#"kraftlet_channel_standing{certificate="node",channel="replica fetcher",standing="unknown"} 1.0"#,
+            r#"kraftlet_quorum_state{state="Degraded"} 1.0"#,
+            "kraftlet_quorum_seen_timestamp_seconds 1800000059.0",
+            "kraftlet_quorum_leader 1.0",
+            "kraftlet_quorum_epoch 7.0",
+            "kraftlet_quorum_epochs_per_minute 1.0",
+            "kraftlet_quorum_high_watermark 4711.0",
+            "kraftlet_quorum_voters 3.0",
+            "kraftlet_quorum_spare_voters 0.0",
+            r#"kraftlet_quorum_voter_lag_records{voter="0"} 0.0"#,
+            r#"kraftlet_quorum_voter_lag_records{voter="1"} 0.0"#,
+            r#"kraftlet_quorum_voter_fetch_age_seconds{voter="0"} 0.12"#,
+            r#"kraftlet_quorum_voter_fetch_age_seconds{voter="1"} 0.0"#,
+            r#"kraftlet_quorum_voter_fetch_age_seconds{voter="2"} 41.0"#,
+            r#"kraftlet_member_state{state="CaughtUp"} 1.0"#,
+            r#"kraftlet_broker_state{state="Unfenced"} 1.0"#,
+            "kraftlet_broker_metadata_lag_records 1.0",
+            "kraftlet_ready 1.0",
+            "kraftlet_safe_to_stop 0.0",
             r#"kraftlet_conditions{reason="RestartNeeded"} 1.0"#,
             r#"kraftlet_condition_matters_seconds{reason="RestartNeeded"} 1800000110.0"#,
         ];
         assert_eq!(samples, want, "{got}");
+        for want in [
+            "# TYPE kraftlet_probe_duration_seconds histogram\n",
+            "kraftlet_probe_duration_seconds_count{path=\"/readyz\"} 1\n",
+            "kraftlet_probe_duration_seconds_bucket{le=\"0.000025\",path=\"/readyz\"} 0\n",
+            "kraftlet_probe_duration_seconds_bucket{le=\"+Inf\",path=\"/readyz\"} 1\n",
+            "kraftlet_probe_duration_seconds_count{path=\"/livez\"} 0\n",
+        ] {
+            assert!(got.contains(want), "want {want} in\n{got}");
+        }
     }
 
     #[test]
@@ -261,7 +296,7 @@ mod tests {
         let mut odd = snapshot.channels[0].clone();
         odd.name = Text::new("a\"} 1\nb\\");
         snapshot.channels.extend([odd.clone(), odd]);
-        let got = render(Arc::new(snapshot), None);
+        let got = render(Arc::new(snapshot), process(None));
         let mut series: Vec<&str> = got.lines().filter_map(|line| Some(line.rsplit_once(' ')?.0)).collect();
         series.retain(|name| !name.starts_with('#'));
         let all = series.len();

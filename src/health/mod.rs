@@ -9,11 +9,17 @@ pub mod verdict;
 pub mod check;
 pub mod pulse;
 pub mod probe;
+pub mod latency;
+mod series;
+mod quorum_metrics;
 pub mod metrics;
 pub mod address;
 pub mod doctor;
 pub mod order;
+pub mod page;
 pub mod routes;
+pub mod connections;
+pub mod prestop;
 pub mod io;
 #[cfg(test)]
 pub(crate) mod testing;

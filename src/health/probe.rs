@@ -42,6 +42,19 @@ use crate::quorum::view::MemberStanding;
 use crate::quorum::view::Quorum;
 use crate::quorum::view::QuorumState;
 
+/// What is probed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Probe {
+    /// How far Kafka has started.
+    Startupz,
+    /// Whether the agent's own loops turn.
+    Livez,
+    /// Whether this node serves.
+    Readyz,
+    /// Whether this node may stop now.
+    SafeToStop,
+}
+
 /// Looks come every second, those at many partitions every few. What is older says nothing of now.
 const FRESH: Duration = Duration::from_secs(30);
 
@@ -67,6 +80,21 @@ enum Asked {
     MemberAndBroker,
     /// What this quorum does not give: the node is not ready, whatever it is itself.
     Quorum,
+}
+
+impl Probe {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Startupz, Self::Livez, Self::Readyz, Self::SafeToStop];
+
+    /// Where it is answered.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Startupz => "/startupz",
+            Self::Livez => "/livez",
+            Self::Readyz => "/readyz",
+            Self::SafeToStop => "/v1/safe-to-stop",
+        }
+    }
 }
 
 /// The table above.

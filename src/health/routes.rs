@@ -14,6 +14,7 @@ use hyper::header;
 
 use crate::health::order::FORGET_OLD_TRUST;
 use crate::health::order::RENEW;
+use crate::health::probe::Probe;
 
 /// The port a request came in by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,8 +28,12 @@ pub enum Door {
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Route {
-    /// Whether the agent lives; the answer is the proof.
-    Livez,
+    /// One of the probes.
+    Probe(Probe),
+    /// To wait until this node may stop.
+    Prestop,
+    /// The snapshot as a page.
+    Page,
     /// The snapshot.
     Status,
     /// The snapshot as metrics.
@@ -46,7 +51,7 @@ pub enum Route {
 pub enum NotAnswered {
     /// No such path at this port.
     #[error(
-        "there is nothing at this path; the read port has /livez, /v1/status and /metrics, the orders port /v1/renew, /v1/forget-old-trust and /v1/orders/<number>"
+        "there is nothing at this path; the read port has /, /readyz, /livez, /startupz, /v1/status, /v1/safe-to-stop, /v1/prestop and /metrics, the orders port /v1/renew, /v1/forget-old-trust and /v1/orders/<number>"
     )]
     NotFound,
     /// The path is for another method.
@@ -57,13 +62,25 @@ pub enum NotAnswered {
         "orders are not taken from a browser; want no Origin, a Host that is an address or localhost, and the header {ORDER_HEADER}: {ORDER_HEADER_VALUE}"
     )]
     FromABrowser,
+    /// It is not what the settings of a pod have the kubelet send.
+    #[error(
+        "a stop is announced by the pod's preStop hook alone; want the header {ORDER_HEADER}: {PRESTOP_HEADER_VALUE}"
+    )]
+    NotAHook,
 }
 
-/// The header that every request at the orders port must have.
+/// The header that every request at the orders port must have, and a preStop hook.
 pub const ORDER_HEADER: &str = "x-kraftlet";
 
 /// Its value.
 pub const ORDER_HEADER_VALUE: &str = "order";
+
+/// Its value in a preStop hook. It guards against strays and is no secret: to call without need announces a stop that
+/// does not come.
+pub const PRESTOP_HEADER_VALUE: &str = "prestop";
+
+/// Where a preStop hook calls.
+pub const PRESTOP: &str = "/v1/prestop";
 
 /// Where an order's status is, without its number.
 pub const ORDERS: &str = "/v1/orders/";
@@ -75,6 +92,7 @@ impl NotAnswered {
             Self::NotFound => "NotFound",
             Self::MethodNotAllowed(_) => "MethodNotAllowed",
             Self::FromABrowser => "NotFromABrowser",
+            Self::NotAHook => "NotAPreStopHook",
         }
     }
 
@@ -83,7 +101,7 @@ impl NotAnswered {
         match self {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::FromABrowser => StatusCode::FORBIDDEN,
+            Self::FromABrowser | Self::NotAHook => StatusCode::FORBIDDEN,
         }
     }
 }
@@ -91,12 +109,7 @@ impl NotAnswered {
 /// What a request asks for.
 pub fn route(door: Door, method: &Method, path: &str, headers: &HeaderMap) -> Result<Route, NotAnswered> {
     let route = match door {
-        Door::Read => match path {
-            "/livez" => Route::Livez,
-            "/v1/status" => Route::Status,
-            "/metrics" => Route::Metrics,
-            _ => return Err(NotAnswered::NotFound),
-        },
+        Door::Read => at_the_read_port(path).ok_or(NotAnswered::NotFound)?,
         Door::Orders => {
             if may_be_from_a_browser(headers) {
                 return Err(NotAnswered::FromABrowser);
@@ -108,18 +121,44 @@ pub fn route(door: Door, method: &Method, path: &str, headers: &HeaderMap) -> Re
             }
         }
     };
+    let is_get = method == Method::GET;
     match route {
-        Route::Renew | Route::ForgetOldTrust if method == Method::POST => Ok(route),
-        Route::Renew | Route::ForgetOldTrust => Err(NotAnswered::MethodNotAllowed("POST")),
-        Route::Livez | Route::Status | Route::Metrics | Route::OrderStatus(_)
-            if method == Method::GET || method == Method::HEAD =>
-        {
-            Ok(route)
+        Route::Renew | Route::ForgetOldTrust if method != Method::POST => {
+            Err(NotAnswered::MethodNotAllowed("POST"))
         }
-        Route::Livez | Route::Status | Route::Metrics | Route::OrderStatus(_) => {
+        Route::Prestop if !is_get => Err(NotAnswered::MethodNotAllowed("GET")),
+        Route::Prestop if !has_header(headers, PRESTOP_HEADER_VALUE) => Err(NotAnswered::NotAHook),
+        Route::Probe(_) | Route::Page | Route::Status | Route::Metrics | Route::OrderStatus(_)
+            if !is_get && method != Method::HEAD =>
+        {
             Err(NotAnswered::MethodNotAllowed("GET"))
         }
+        Route::Renew
+        | Route::ForgetOldTrust
+        | Route::Prestop
+        | Route::Probe(_)
+        | Route::Page
+        | Route::Status
+        | Route::Metrics
+        | Route::OrderStatus(_) => Ok(route),
     }
+}
+
+/// Whether a probe shall list what is well too: `?verbose`, as at Kubernetes' own servers.
+pub fn is_verbose(query: Option<&str>) -> bool {
+    let names = query.into_iter().flat_map(|query| query.split('&'));
+    names.filter_map(|part| part.split('=').next()).any(|name| name == "verbose")
+}
+
+fn at_the_read_port(path: &str) -> Option<Route> {
+    let probe = Probe::ALL.into_iter().find(|probe| probe.path() == path);
+    probe.map(Route::Probe).or(match path {
+        "/" => Some(Route::Page),
+        "/v1/status" => Some(Route::Status),
+        "/metrics" => Some(Route::Metrics),
+        PRESTOP => Some(Route::Prestop),
+        _ => None,
+    })
 }
 
 fn order_number(path: &str) -> Option<u64> {
@@ -127,8 +166,12 @@ fn order_number(path: &str) -> Option<u64> {
     if digits.bytes().all(|byte| byte.is_ascii_digit()) { digits.parse().ok() } else { None }
 }
 
+fn has_header(headers: &HeaderMap, value: &str) -> bool {
+    headers.get(ORDER_HEADER).is_some_and(|found| found == value)
+}
+
 fn may_be_from_a_browser(headers: &HeaderMap) -> bool {
-    let is_ours = headers.get(ORDER_HEADER).is_some_and(|value| value == ORDER_HEADER_VALUE);
+    let is_ours = has_header(headers, ORDER_HEADER_VALUE);
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     !is_ours || headers.contains_key(header::ORIGIN) || !host.is_some_and(is_address_or_localhost)
 }
@@ -166,11 +209,16 @@ mod tests {
     fn the_read_port_shows_and_takes_nothing() {
         let wrong = NotAnswered::MethodNotAllowed("GET");
         for (method, path, want) in [
-            (Method::GET, "/livez", Ok(Route::Livez)),
+            (Method::GET, "/livez", Ok(Route::Probe(Probe::Livez))),
+            (Method::GET, "/readyz", Ok(Route::Probe(Probe::Readyz))),
+            (Method::HEAD, "/startupz", Ok(Route::Probe(Probe::Startupz))),
+            (Method::GET, "/v1/safe-to-stop", Ok(Route::Probe(Probe::SafeToStop))),
+            (Method::GET, "/", Ok(Route::Page)),
             (Method::HEAD, "/v1/status", Ok(Route::Status)),
             (Method::GET, "/metrics", Ok(Route::Metrics)),
             (Method::POST, "/v1/status", Err(wrong)),
             (Method::OPTIONS, "/livez", Err(wrong)),
+            (Method::POST, "/v1/safe-to-stop", Err(wrong)),
             (Method::POST, RENEW, Err(NotAnswered::NotFound)),
             (Method::GET, "/v1/orders/1", Err(NotAnswered::NotFound)),
             (Method::GET, "/livez/", Err(NotAnswered::NotFound)),
@@ -179,6 +227,36 @@ mod tests {
         ] {
             check(Door::Read, method.clone(), path, &[], want);
             check(Door::Read, method, path, &[("origin", "http://example.com")], want);
+        }
+    }
+
+    #[test]
+    fn a_stop_is_announced_by_a_hook_alone() {
+        let hook = (ORDER_HEADER, PRESTOP_HEADER_VALUE);
+        for (method, given, want) in [
+            (Method::GET, vec![hook], Ok(Route::Prestop)),
+            (Method::GET, vec![hook, ("host", "10.0.0.7:9640")], Ok(Route::Prestop)),
+            (Method::GET, vec![], Err(NotAnswered::NotAHook)),
+            (Method::GET, vec![(ORDER_HEADER, ORDER_HEADER_VALUE)], Err(NotAnswered::NotAHook)),
+            (Method::HEAD, vec![hook], Err(NotAnswered::MethodNotAllowed("GET"))),
+            (Method::POST, vec![hook], Err(NotAnswered::MethodNotAllowed("GET"))),
+        ] {
+            check(Door::Read, method, PRESTOP, &given, want);
+        }
+        let ours = [(ORDER_HEADER, ORDER_HEADER_VALUE), ("host", "localhost")];
+        check(Door::Orders, Method::GET, PRESTOP, &ours, Err(NotAnswered::NotFound));
+    }
+
+    #[test]
+    fn verbose_is_a_question_and_not_a_path() {
+        for (query, want) in [
+            (None, false),
+            (Some(""), false),
+            (Some("verbose"), true),
+            (Some("timeout=1s&verbose=true"), true),
+            (Some("verboses"), false),
+        ] {
+            assert_eq!(is_verbose(query), want, "{query:?}");
         }
     }
 

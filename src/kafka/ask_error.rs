@@ -3,7 +3,6 @@
 //! Whoever asks learns not only that there was no answer, but whether anybody was there: an empty disk may only be
 //! formatted as the first of a cluster where nobody is.
 
-use std::error::Error;
 use std::io;
 
 use crate::kafka::login::Mechanism;
@@ -175,18 +174,6 @@ impl AskError {
             Self::NoNonce { .. } => "NoRandomNumbers",
             Self::Response { source, .. } => source.reason(),
         }
-    }
-
-    /// It and its causes in one line.
-    pub fn sentence(&self) -> String {
-        let mut text = self.to_string();
-        let mut source = self.source();
-        while let Some(cause) = source {
-            text.push_str(": ");
-            text.push_str(&cause.to_string());
-            source = cause.source();
-        }
-        text
     }
 
     /// Whether the other side has answered and refused what was asked: the connection is still good.

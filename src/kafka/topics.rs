@@ -30,8 +30,8 @@ pub const METADATA_VERSIONS: RangeInclusive<i16> = 12..=12;
 /// 100 kB on the wire.
 const PAGE_PARTITIONS: i32 = 1000;
 
-/// Some topics, in order of their names. Only the first and the last of a page may lack partitions, which are in the
-/// page before and in the next one.
+/// Some topics. Where there are more pages, they are in order of their names, and of the first and the last topic some
+/// partitions may be in the page before or in the next one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
     /// The topics.

@@ -13,6 +13,7 @@ use std::time::SystemTime;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::causes::chain;
 use crate::kafka::ask_error::AskError;
 use crate::kafka::connection::io::Connection;
 use crate::kafka::describe_cluster::ListedBroker;
@@ -285,7 +286,7 @@ fn answer(said: Result<QuorumInfo, AskError>) -> Answer {
         Ok(info) => return Answer::Leads(info),
         Err(error) => error,
     };
-    let sentence = error.sentence();
+    let sentence = chain(&error);
     match error {
         error if error.is_not_leader() => Answer::Follows,
         AskError::NobodyListens { source, .. } if source.kind() == ErrorKind::ConnectionRefused => {

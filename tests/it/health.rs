@@ -28,22 +28,25 @@ use kraftlet::health::document;
 use kraftlet::health::io as health_io;
 use kraftlet::health::io::AgentError;
 use kraftlet::health::io::Listeners;
+use kraftlet::health::io::Serving;
 use kraftlet::health::order::Order;
 use kraftlet::health::order::Wish;
+use kraftlet::health::pulse::Pulse;
 use kraftlet::health::snapshot::OrderState;
 use kraftlet::health::snapshot::OrderStatus;
 use kraftlet::health::snapshot::Recent;
 use kraftlet::health::snapshot::Snapshot;
 use kraftlet::health::text::Text;
 use kraftlet::health::text::Word;
+use kraftlet::quorum::view::MemberStanding;
 
 use crate::program::ends;
 use crate::program::text;
 
 /// Long enough for any machine; nothing waits for it but a failure.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// For the cases that must run into it.
-const IMPATIENCE: Duration = Duration::from_millis(300);
+pub(crate) const IMPATIENCE: Duration = Duration::from_millis(300);
 
 /// How the made-up driver ends an order of a node.
 type Script = fn(&str) -> OrderState;
@@ -78,8 +81,9 @@ impl Agent {
                 let shutdown = async {
                     let _ = stopped.await;
                 };
+                let serving = serving(snapshots, sender);
                 tokio::select! {
-                    () = health_io::serve(listeners, snapshots, sender, shutdown) => {}
+                    () = health_io::serve(listeners, serving, shutdown) => {}
                     () = drive(publish, orders, taken, script) => {}
                 }
             });
@@ -102,6 +106,12 @@ impl Drop for Agent {
 
 /// What the agents of a test took, in their order.
 type Taken = Arc<Mutex<Vec<String>>>;
+
+/// A port whose loops have all just turned, and where a stop waits for as long as it takes.
+pub(crate) fn serving(snapshots: watch::Receiver<Arc<Snapshot>>, orders: mpsc::Sender<Order>) -> Serving {
+    let pulse = Pulse::new(std::time::Instant::now());
+    Serving { snapshots, orders, pulse, stops: Arc::default(), prestop_within: PATIENCE }
+}
 
 async fn drive(
     publish: watch::Sender<Arc<Snapshot>>,
@@ -137,12 +147,12 @@ async fn drive(
     pending().await
 }
 
-fn run<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
 /// The snapshot of the fixture, with its leaves good for another hour, and nothing wrong.
-fn healthy(pod: &str) -> Snapshot {
+pub(crate) fn healthy(pod: &str) -> Snapshot {
     let mut snapshot = document::parse(include_bytes!("../fixtures/status.json")).unwrap();
     let later = SystemTime::now() + Duration::from_secs(3600);
     snapshot.node.pod = Text::new(pod);
@@ -160,7 +170,7 @@ fn healthy(pod: &str) -> Snapshot {
 }
 
 /// Sends these bytes and reads to the end of the connection.
-fn raw(address: SocketAddr, request: &[u8]) -> String {
+pub(crate) fn raw(address: SocketAddr, request: &[u8]) -> String {
     let mut stream = StdStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     // An agent that refuses a request in its middle may have closed before all of it was written.
@@ -170,7 +180,7 @@ fn raw(address: SocketAddr, request: &[u8]) -> String {
     text(&answer)
 }
 
-fn request(method: &str, path: &str, headers: &str, body: &str) -> Vec<u8> {
+pub(crate) fn request(method: &str, path: &str, headers: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     format!("{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}")
         .into_bytes()
@@ -197,8 +207,16 @@ fn the_read_port_answers_from_the_snapshot() {
     ] {
         assert!(metrics.contains(want), "want {want} in\n{metrics}");
     }
+    let page = get("/");
+    for want in [
+        "content-type: text/html; charset=utf-8\r\n",
+        "content-security-policy: default-src 'none';",
+        "<h1>demo-0</h1>",
+    ] {
+        assert!(page.contains(want), "want {want} in\n{page}");
+    }
     for (method, path, want) in [
-        ("GET", "/", "404 Not Found"),
+        ("GET", "/nothing", "404 Not Found"),
         ("POST", "/v1/renew", "404 Not Found"),
         ("GET", "/v1/orders/1", "404 Not Found"),
         ("DELETE", "/v1/status", "405 Method Not Allowed"),
@@ -275,7 +293,7 @@ fn orders_that_nobody_has_time_for_are_refused() {
             assert!(refused.to_string().ends_with("[AgentStops]"), "{refused}");
         };
         tokio::select! {
-            () = health_io::serve(listeners, snapshots, sender, pending()) => {}
+            () = health_io::serve(listeners, serving(snapshots, sender), pending()) => {}
             () = asking => {}
         }
     });
@@ -428,7 +446,11 @@ fn status_ends_with_0_where_all_is_well() {
     ends(&one, 0, &[]);
     let said = text(&one.stdout);
     for want in [
-        "demo-0: healthy, node 0, broker,controller, managed, agent 0.1.0\n\nNODE    CERTIFICATE  STATE    LEAF      NEXT RENEWAL",
+        "demo-0: healthy, node 0, broker,controller, managed, agent 0.1.0\n\nquorum: Degraded since 2027-01-15T08:00:20Z, as demo-0 sees it: ",
+        "\nleader 1, epoch 7, high watermark 4711, 3 voters, none may fail, seen ",
+        "\n\nVOTER  STANDING  LAG  LAST FETCH\n0      CaughtUp  0    0s ago\n",
+        "\n\nNODE    IN THE QUORUM  AS A BROKER  READY\ndemo-0  CaughtUp       Unfenced     yes\n",
+        "\n\nNODE    CERTIFICATE  STATE    LEAF      NEXT RENEWAL",
         "demo-0  node         Serving  9f91161f  2027-01-15T08:01:20Z  Renewed ",
         "listener CLIENT  9f91161f",
         "inUseUntilRestart, restart needed by 2027-01-15T08:01:50Z\n",
@@ -448,6 +470,34 @@ fn status_ends_with_0_where_all_is_well() {
     ] {
         assert_eq!(json.pointer(pointer).and_then(|value| value.as_str()), Some(want), "{json:#}");
     }
+    assert_eq!(json.pointer("/nodes/1/ready"), Some(&true.into()), "{json:#}");
+    assert_eq!(json.pointer("/nodes/1/status/quorum/leader"), Some(&1.into()), "{json:#}");
+    assert_eq!(json.pointer("/disagreements"), Some(&serde_json::json!([])), "{json:#}");
+}
+
+#[test]
+fn status_shows_one_quorum_and_who_sees_another() {
+    let (mut elsewhere, mut behind) = (healthy("demo-1"), healthy("demo-2"));
+    elsewhere.quorum.as_mut().unwrap().epoch = Some(6);
+    elsewhere.node.node_id = 1.try_into().unwrap();
+    behind.node.node_id = 2.try_into().unwrap();
+    behind.member.as_mut().unwrap().standing = MemberStanding::Behind;
+    let fleet = Fleet::new(8, vec![healthy("demo-0"), elsewhere, behind], |_| OrderState::Done);
+    let all = fleet.run(&["status", "--all"]);
+    ends(&all, 0, &[]);
+    let said = text(&all.stdout);
+    for want in [
+        "\nnode 1 sees node 1 lead in epoch 6 with voters 0, 1, 2; nodes 0, 2 see node 1 lead in epoch 7 with voters 0, 1, 2\n",
+        "\ndemo-1  CaughtUp       Unfenced     yes\n",
+        "\ndemo-2  Behind         Unfenced     no: member: Behind: ",
+    ] {
+        assert!(said.contains(want), "want {want:?} in\n{said}");
+    }
+    assert_eq!(said.matches("VOTER  STANDING").count(), 1, "{said}");
+    let json = fleet.run(&["status", "--all", "--output", "json"]);
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(json.pointer("/nodes/2/ready"), Some(&false.into()), "{json:#}");
+    assert_eq!(json["disagreements"].as_array().map(Vec::len), Some(1), "{json:#}");
 }
 
 #[test]

@@ -21,6 +21,8 @@ mod storage;
 #[cfg(test)]
 mod health;
 #[cfg(test)]
+mod probes;
+#[cfg(test)]
 mod renewal;
 #[cfg(test)]
 mod simulation;
@@ -28,3 +30,7 @@ mod simulation;
 mod readme;
 #[cfg(test)]
 mod attach;
+#[cfg(test)]
+mod page;
+#[cfg(test)]
+mod monitoring;

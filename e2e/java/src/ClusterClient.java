@@ -63,6 +63,9 @@ import org.apache.kafka.common.serialization.StringSerializer;
  * ClusterClient CLIENT_PROPERTIES wait BROKERS SECONDS     until that many brokers are registered and unfenced
  * ClusterClient CLIENT_PROPERTIES round-trip TOPIC RECORDS create, produce, consume, compare
  * ClusterClient CLIENT_PROPERTIES consume TOPIC RECORDS    read what round-trip has produced, compare
+ * ClusterClient CLIENT_PROPERTIES fill TOPIC NODE PARTITIONS RECORDS
+ *                                                          so many partitions on this node alone, with so many records
+ *                                                          in each, every one a batch of its own
  * ClusterClient CLIENT_PROPERTIES in-sync TOPIC REPLICAS SECONDS
  *                                                          until every partition has that many replicas in sync
  * ClusterClient CLIENT_PROPERTIES quorum                   leader, epoch and high watermark; for each voter its log
@@ -92,6 +95,8 @@ public final class ClusterClient {
             code = roundTrip(load(args[0]), args[2], Integer.parseInt(args[3]));
         } else if (command.equals("consume") && args.length == 4) {
             code = consumeAgain(load(args[0]), args[2], Integer.parseInt(args[3]));
+        } else if (command.equals("fill") && args.length == 6) {
+            code = fill(load(args[0]), args[2], Integer.parseInt(args[3]), Integer.parseInt(args[4]), Integer.parseInt(args[5]));
         } else if (command.equals("in-sync") && args.length == 5) {
             code = waitInSync(load(args[0]), args[2], Integer.parseInt(args[3]), Integer.parseInt(args[4]));
         } else if (command.equals("quorum") && args.length == 2) {
@@ -104,7 +109,7 @@ public final class ClusterClient {
         } else if (command.equals("leaf") && args.length > 2) {
             code = leaves(load(args[0]), Arrays.asList(args).subList(2, args.length));
         } else {
-            System.err.println("usage: ClusterClient CLIENT_PROPERTIES wait|round-trip|consume|in-sync|quorum|caught-up|alter|leaf ...");
+            System.err.println("usage: ClusterClient CLIENT_PROPERTIES wait|round-trip|consume|fill|in-sync|quorum|caught-up|alter|leaf ...");
             code = 64;
         }
         System.exit(code);
@@ -186,6 +191,30 @@ public final class ClusterClient {
             System.err.println("what was consumed is not what was produced");
             return 1;
         }
+        return 0;
+    }
+
+    private static int fill(Properties base, String topic, int node, int partitions, int records) throws Exception {
+        try (Admin admin = Admin.create(base)) {
+            Map<Integer, List<Integer>> assignments =
+                IntStream.range(0, partitions).boxed().collect(Collectors.toMap(one -> one, one -> List.of(node)));
+            admin.createTopics(List.of(new NewTopic(topic, assignments))).all().get(60, TimeUnit.SECONDS);
+        }
+        Properties properties = new Properties();
+        properties.putAll(base);
+        properties.put(ProducerConfig.ACKS_CONFIG, "1");
+        properties.put(ProducerConfig.ENABLE_IDEMPOTENCE_CONFIG, "false");
+        // A batch holds one record at least, and no two find room in so few bytes.
+        properties.put(ProducerConfig.BATCH_SIZE_CONFIG, "1");
+        StringSerializer serializer = new StringSerializer();
+        try (KafkaProducer<String, String> producer = new KafkaProducer<>(properties, serializer, serializer)) {
+            for (int record = 0; record < records; record++) {
+                for (int partition = 0; partition < partitions; partition++) {
+                    producer.send(new ProducerRecord<>(topic, partition, null, "record " + record));
+                }
+            }
+        }
+        System.out.println("filled\t" + (long) partitions * records);
         return 0;
     }
 

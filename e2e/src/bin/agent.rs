@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 use std::time::Instant as Clock;
 
+use kraftlet::causes::chain;
 use kraftlet::kafka::ask_error::AskError;
 use kraftlet::kafka::connection::io::Connection;
 use kraftlet::kafka::endpoint::Endpoint;
@@ -208,9 +209,4 @@ fn login(text: &str) -> Result<Login, Problem> {
         scram => Mechanism::Scram(scram.parse()?),
     };
     Ok(Login::new(mechanism, user, password.to_owned().into())?)
-}
-
-/// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    kraftlet::commands::failure::chain(error)
 }

@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::causes::chain;
 use crate::cluster::derived::host_port;
 use crate::cluster::listener::Listener;
 use crate::cluster::model::Node;
@@ -71,7 +72,7 @@ async fn shake(question: Question) -> Shaken {
     let greeted = reload_io::greet(&endpoint, Instant::now() + HANDSHAKE_WITHIN).await;
     let (seen, presented) = match greeted {
         Ok(presented) => (Observation::answered(&presented), presented),
-        Err((error, presented)) => (Observation::failed(&error, &presented, error.sentence()), presented),
+        Err((error, presented)) => (Observation::failed(&error, &presented, chain(&error)), presented),
     };
     let leaf = presented.certificates().ok().and_then(|chain| chain.into_iter().next());
     Shaken { by, pod, listener, seen, leaf, installed }

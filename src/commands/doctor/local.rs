@@ -104,7 +104,7 @@ impl<'a> Local<'a> {
         }
         let wanted = storage::wanted(inputs)?;
         let found = storage::look(&wanted);
-        let mut controllers = Controllers::of_settings(inputs, &properties)?;
+        let mut controllers = Controllers::of_settings(inputs, &properties, &channels)?;
         identity(&wanted, &found, &mut controllers);
         let jar = engine::is_used(&inputs.server.lines).then(|| {
             let path = engine::jar(&inputs.run_folder);

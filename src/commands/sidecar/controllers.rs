@@ -19,16 +19,13 @@ use crate::quorum::io::Controller;
 use crate::quorum::own;
 use crate::quorum::own::Own;
 use crate::reload::channel::NodeChannels;
-use crate::reload::listener::controller_names;
-use crate::reload::listener::security_protocol;
 use crate::reload::node_properties::ListenerName;
 use crate::reload::node_properties::NodeProperties;
 
 /// The controllers, and what this node knows of itself and of them before it has looked.
 pub struct Controllers {
-    /// Their listener; `None` where the properties name none.
-    pub listener: Option<ListenerName>,
-    protocol: SecurityProtocol,
+    /// Their listener and its protocol; `None` where the properties name none.
+    listener: Option<(ListenerName, SecurityProtocol)>,
     addresses: Vec<Address>,
     /// The other brokers' listeners for brokers, where the settings know them.
     other_brokers: Vec<Address>,
@@ -46,7 +43,11 @@ struct Address {
 
 impl Controllers {
     /// Of a node that `kraftlet init` has prepared: the settings know every node.
-    pub fn of_settings(inputs: &Inputs, properties: &NodeProperties) -> Result<Self, Failure> {
+    pub fn of_settings(
+        inputs: &Inputs,
+        properties: &NodeProperties,
+        channels: &NodeChannels,
+    ) -> Result<Self, Failure> {
         let cluster = &inputs.cluster;
         let nodes = cluster.nodes(inputs.facts.namespace.as_deref());
         let (mut addresses, mut other_brokers) = (Vec::new(), Vec::new());
@@ -73,7 +74,7 @@ impl Controllers {
             brokers,
             ..own(properties, inputs.node.node_id, inputs.node.pool.roles)
         };
-        Ok(Self { other_brokers, ..Self::new(properties, addresses, own) })
+        Ok(Self { other_brokers, ..Self::new(properties, channels, addresses, own) })
     }
 
     /// Of a node that somebody else configures: `controller.quorum.voters` or `controller.quorum.bootstrap.servers`,
@@ -95,16 +96,13 @@ impl Controllers {
         let controllers = addresses.iter().filter_map(|one| one.node_id).collect();
         // A Kafka that somebody else has begun is taken to have run before.
         let own = Own { formed: true, controllers, ..own(properties, channels.node_id, channels.roles) };
-        Self::new(properties, addresses, own)
+        Self::new(properties, channels, addresses, own)
     }
 
-    fn new(properties: &NodeProperties, addresses: Vec<Address>, own: Own) -> Self {
-        let listener = controller_names(properties).into_iter().next();
-        let protocol = listener.as_ref().and_then(|listener| security_protocol(properties, listener).ok());
+    fn new(properties: &NodeProperties, channels: &NodeChannels, addresses: Vec<Address>, own: Own) -> Self {
         let log_dir = |key| properties.list(key).first().map(PathBuf::from);
         Self {
-            listener,
-            protocol: protocol.unwrap_or(SecurityProtocol::Plaintext),
+            listener: channels.controllers.clone(),
             addresses,
             other_brokers: Vec::new(),
             own,
@@ -114,15 +112,20 @@ impl Controllers {
         }
     }
 
+    /// Their listener; `None` where the properties name none.
+    pub fn listener(&self) -> Option<&ListenerName> {
+        self.listener.as_ref().map(|(name, _)| name)
+    }
+
     /// Whether their listener has TLS.
     pub fn has_tls(&self) -> bool {
-        self.protocol.has_tls()
+        self.listener.as_ref().is_some_and(|(_, protocol)| protocol.has_tls())
     }
 
     /// Every controller as it is dialled with this leaf and trust; without them a listener that has TLS is not dialled.
     pub fn dialled(&self, client: Option<&TlsClient>, login: Option<&Login>) -> Vec<Controller> {
         let controller = |one: &Address| {
-            let endpoint = endpoint(one, self.protocol, client, login)?;
+            let endpoint = endpoint(one, self.listener.as_ref()?.1, client, login)?;
             Some(Controller { node_id: one.node_id, endpoint })
         };
         self.addresses.iter().filter_map(controller).collect()

@@ -12,8 +12,11 @@ pub mod managed;
 pub mod attached;
 pub mod controllers;
 pub mod context;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod hands;
 pub mod verify;
+pub mod reload;
 pub mod show;
 pub mod peers;
 pub mod trust;
@@ -26,7 +29,9 @@ pub mod node;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
+use std::time::Instant;
 
 use clap::Args;
 use tokio::signal::unix::SignalKind;
@@ -43,6 +48,8 @@ use crate::commands::sidecar::log::LogFormat;
 use crate::commands::sidecar::node::AttachArgs;
 use crate::commands::sidecar::node::Beside;
 use crate::health::io as health_io;
+use crate::health::io::Serving;
+use crate::health::pulse::Pulse;
 
 /// Keep this pod's certificates alive while Kafka runs, and say how things are.
 #[derive(Debug, Args)]
@@ -65,6 +72,9 @@ pub struct Sidecar {
 
 /// Orders that wait to be looked at; people give one at a time.
 const MOST_ORDERS: usize = 16;
+
+/// Nobody drives a stop yet, so nobody is kept waiting for it.
+const PRESTOP_WITHIN: Duration = Duration::ZERO;
 
 /// For names that are looked up and sources that are asked; each has a stack and an arena of its own.
 const MOST_THREADS: usize = 4;
@@ -97,14 +107,16 @@ async fn drive(beside: Beside) -> Result<(), Failure> {
     let mut loops = JoinSet::new();
     let (orders, taken) = mpsc::channel(MOST_ORDERS);
     let (stop, mut stopped) = watch_channel::channel(());
-    loops.spawn_local(health_io::serve(listeners, snapshots, orders, async move {
+    let pulse = Pulse::new(Instant::now());
+    let serving = Serving { snapshots, orders, pulse, stops: Arc::default(), prestop_within: PRESTOP_WITHIN };
+    loops.spawn_local(health_io::serve(listeners, serving, async move {
         let _ = stopped.changed().await;
     }));
     let mut keepers = BTreeMap::new();
     for keystore in &context.keystores {
         let (tell, told) = mpsc::channel(MOST_ORDERS);
         keepers.insert(keystore.name().to_owned(), tell);
-        loops.spawn_local(keeper::keep(Rc::clone(&context), Rc::clone(keystore), told));
+        loops.spawn_local(keeper::keep(keeper::Real, Rc::clone(&context), Rc::clone(keystore), told));
     }
     loops.spawn_local(orders::pass_on(context.board.clone(), taken, keepers));
     loops.spawn_local(observe::observe(Rc::clone(&context)));

@@ -126,6 +126,7 @@ impl Beside {
             cluster_name: Some(Text::new(&inputs.cluster.settings.name)),
             cluster_id: Some(Text::new(&inputs.cluster.cluster_id)),
         };
+        let controllers = Controllers::of_settings(&inputs, &properties, &channels)?;
         let reload = inputs.cluster.settings.reload;
         let (board, snapshots) = board(node, Mode::Managed, reload, &keystores);
         let context = Context {
@@ -135,7 +136,7 @@ impl Beside {
             reload,
             release: Some(inputs.cluster.kafka_version),
             login: inputs.login.clone(),
-            controllers: Controllers::of_settings(&inputs, &properties)?,
+            controllers,
             engine_report: (reload == Reload::Engine).then(|| engine::report(&inputs.run_folder)),
             start_note: Some(inputs.run_folder.join(NOTE_FILE)),
             inputs: Some(Rc::clone(&inputs)),

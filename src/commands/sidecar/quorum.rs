@@ -103,7 +103,7 @@ fn show(context: &Context, judge: &Judge) {
 impl Dialled {
     /// Takes what is installed now; connections that are open stay.
     fn refresh(&mut self, context: &Context) {
-        let Some(listener) = &context.controllers.listener else { return };
+        let Some(listener) = context.controllers.listener() else { return };
         if !context.controllers.has_tls() {
             if self.controllers.is_empty() {
                 self.dial(context, None);
@@ -111,7 +111,7 @@ impl Dialled {
             return;
         }
         // Between two files of a renewal there may be nothing; what was there is still good.
-        let Ok(bundle) = context.installed_under(listener) else { return };
+        let Ok(bundle) = context.installed_for(listener) else { return };
         let is_same = |known: &Bundle| {
             known.leaf().fingerprint() == bundle.leaf().fingerprint() && known.anchors() == bundle.anchors()
         };
@@ -130,7 +130,7 @@ impl Dialled {
         let listener = context.channels.listeners.iter().find(|one| one.serves == Serves::Brokers);
         let Some(listener) = listener else { return };
         // The listener between brokers may have a certificate of its own.
-        let own = context.installed_for(listener).ok().and_then(|bundle| tls_client(&bundle).ok());
+        let own = context.installed_for(&listener.name).ok().and_then(|bundle| tls_client(&bundle).ok());
         let client = own.as_ref().or(client);
         self.own_broker = client.map(|client| context.endpoint(listener, client));
         self.other_brokers = context.controllers.other_brokers(listener.security_protocol, client, login);

@@ -1,0 +1,272 @@
+# shellcheck shell=bash
+# What happens to a cluster in e2e/quorum.sh, and what everybody has to say of it. Source it after verdicts.sh.
+#
+# Times: a voter counts as silent after controller.quorum.fetch.timeout.ms (2 s), a broker as fenced after
+# broker.session.timeout.ms (9 s); six JVMs on two cores need some of them several times over.
+
+# shellcheck disable=SC2034  # read by quorum.sh
+OF_COMBINED=(follower-killed leader-killed majority-killed controller-frozen disk-emptied slow-start)
+# shellcheck disable=SC2034
+OF_DEDICATED=(controller-frozen majority-killed broker-frozen controller-untrusted)
+
+# For how many seconds, asked four times in each, a verdict has to hold.
+HOLD=3
+
+# The topic with min.insync.replicas=2 and three replicas.
+TOPIC=kept
+
+# Nothing runs but the agents: they live, they do not wait for Kafka, and they know nothing good. Then Kafka comes.
+a_cluster_is_born() {
+    local started=$SECONDS
+    SICK=("${PODS[@]}")
+    verdicts 20 1 <<'TABLE'
+all livez 200
+all readyz 503 .*
+all startupz 503 .*
+all quorum Forming
+TABLE
+    start_nodes
+    all_is_well 180
+    client round-trip "$TOPIC" 100 >"$FOLDER/client.out" || die 1 "no records could be produced and consumed"
+    printf 'ok  %4d s  a cluster is born\n' "$((SECONDS - started))"
+}
+
+all_is_well() {
+    verdicts "$1" "$HOLD" <<'TABLE'
+all livez 200
+all readyz 200
+all startupz 200
+all safe-to-stop 200
+all quorum Healthy
+all spare 1
+TABLE
+}
+
+# The voters that do not lead.
+followers() {
+    local leader
+    leader="$(leading_pod)"
+    controllers | grep -v -x -F -e "$leader"
+}
+
+scenario_follower_killed() {
+    local pod
+    SICK=("$(followers | head -n 1)")
+    kill_node "${SICK[0]}"
+    one_voter_is_gone
+    for pod in $(all_but "${SICK[@]}"); do
+        expect "$pod may not stop because of $TOPIC" may_not_stop_because_of "$pod" "$TOPIC"
+    done
+    start_node "${SICK[0]}"
+    all_is_well 60
+}
+
+scenario_leader_killed() {
+    local leader
+    leader="$(leading_pod)"
+    SICK=("$leader")
+    kill_node "$leader"
+    one_voter_is_gone
+    expect "another one leads than $leader" test "$(leading_pod)" != "$leader"
+    start_node "$leader"
+    all_is_well 60
+}
+
+# One of three voters, the sick one, does not run, or as good as: its own agent says so, and the others' agents say
+# that no other may go.
+one_voter_is_gone() {
+    verdicts 40 "$HOLD" <<'TABLE'
+all livez 200
+sick readyz 503 .*
+sick member Silent
+rest readyz 200
+all quorum Degraded
+all spare 0
+rest safe-to-stop 503 .*QuorumNeedsIt.*
+TABLE
+}
+
+may_not_stop_because_of() {
+    look "$1" /v1/safe-to-stop | grep -q -F -e "$2"
+}
+
+# A broker or a combined node serves on without a quorum; a controller alone has nothing to serve.
+scenario_majority_killed() {
+    local leader other last
+    leader="$(leading_pod)"
+    other="$(followers | head -n 1)"
+    last="$(followers | tail -n 1)"
+    SICK=("$leader" "$other")
+    kill_node "$leader"
+    kill_node "$other"
+    if [[ "$MODE" == dedicated ]]; then
+        SICK+=("$last")
+    fi
+    verdicts 40 "$HOLD" <<TABLE
+all livez 200
+all quorum MajorityLost
+all spare null
+sick readyz 503 .*
+rest readyz 200
+$last safe-to-stop 503 .*
+TABLE
+    start_node "$leader"
+    start_node "$other"
+    all_is_well 90
+}
+
+# Its port takes connections and nothing answers. It leads, so that the others have to notice and to elect.
+scenario_controller_frozen() {
+    local leader
+    leader="$(leading_pod)"
+    SICK=("$leader")
+    freeze_node "$leader"
+    verdicts 40 "$HOLD" <<'TABLE'
+all livez 200
+sick readyz 503 .*
+sick member Silent|Wedged
+rest readyz 200
+all quorum Degraded
+all spare 0
+rest safe-to-stop 503 .*
+TABLE
+    thaw_node "$leader"
+    all_is_well 60
+}
+
+# The others' readiness is not changed, and only brokers are held back: the quorum has all its voters.
+scenario_broker_frozen() {
+    local pod
+    SICK=("${BROKERS[1]}")
+    freeze_node "${SICK[0]}"
+    verdicts 40 "$HOLD" <<TABLE
+all livez 200
+sick readyz 503 .*
+sick broker Frozen|Fenced
+rest readyz 200
+all quorum Healthy
+all spare 1
+${BROKERS[0]} safe-to-stop 503 .*
+${BROKERS[2]} safe-to-stop 503 .*
+TABLE
+    for pod in $(controllers); do
+        expect "the controller $pod may stop" test "$(said_last "$pod" safe-to-stop)" = 200
+    done
+    thaw_node "${SICK[0]}"
+    all_is_well 60
+}
+
+# The pod comes back with another CA than its peers, in keystore and truststore, as from a wrong Secret. What was issued
+# before is gone with the pod, as an emptyDir is.
+scenario_controller_untrusted() {
+    local pod lines settings="$FOLDER/foreign.yaml"
+    pod="$(followers | head -n 1)"
+    SICK=("$pod")
+    sed "s#folder: \"$FOLDER/ca\"#folder: \"$FOLDER/foreign-ca\"#" "$FOLDER/cluster.yaml" >"$settings"
+    expect "the settings name another CA" not cmp -s "$settings" "$FOLDER/cluster.yaml"
+    end_pod "$pod"
+    rm -rf "$FOLDER/pods/$pod/run/tls"
+    lines="$(log_lines "$pod")"
+    begin_pod "$pod" "$settings"
+    await_log "$pod" "$lines" 'authentication error|Failed authentication'
+    verdicts 60 "$HOLD" <<'TABLE'
+all livez 200
+sick readyz 503 .*
+sick quorum Unknown
+rest readyz 200
+rest quorum Degraded
+rest spare 0
+TABLE
+    end_pod "$pod"
+    rm -rf "$FOLDER/pods/$pod/run/tls"
+    begin_pod "$pod" "$FOLDER/cluster.yaml"
+    all_is_well 90
+}
+
+# A volume is replaced. A static voter is formatted when the others can do without its vote; a dynamic one comes back as
+# an observer, and its vote is lost with its directory id until a person acts: that is the last scenario then.
+scenario_disk_emptied() {
+    local pod
+    pod="$(followers | head -n 1)"
+    SICK=("$pod")
+    end_pod "$pod"
+    rm -rf "$FOLDER/pods/$pod/data"
+    verdicts 40 "$HOLD" <<'TABLE'
+rest livez 200
+rest readyz 200
+rest quorum Degraded
+rest spare 0
+rest safe-to-stop 503 .*
+TABLE
+    begin_pod "$pod" "$FOLDER/cluster.yaml"
+    if [[ "$QUORUM" == static ]]; then
+        all_is_well 90
+    else
+        verdicts 90 "$HOLD" <<'TABLE'
+all livez 200
+sick member LostIdentity
+sick readyz 503 .*
+rest readyz 200
+rest quorum Degraded
+TABLE
+    fi
+}
+
+# A log that was not closed is read again before the broker serves: meanwhile nobody may lose patience. The process is
+# frozen in the middle of it, so that it takes as long as with a slow disk and a log that is much larger.
+scenario_slow_start() {
+    local pod lines
+    pod="$(followers | head -n 1)"
+    client fill large "$(setting "$pod" node.id)" 200 100 >"$FOLDER/client.out" || die 1 "the large log could not be written"
+    SICK=("$pod")
+    kill_node "$pod"
+    verdicts 20 1 <<'TABLE'
+sick readyz 503 .*
+sick startupz 503 .*
+rest readyz 200
+TABLE
+    lines="$(log_lines "$pod")"
+    start_node "$pod"
+    await_log "$pod" "$lines" 'partition=large-.*Recovering unflushed segment'
+    freeze_node "$pod"
+    verdicts 20 "$HOLD" <<'TABLE'
+all livez 200
+sick readyz 503 .*
+sick startupz 503 .*
+sick recovery [1-9][0-9]*
+rest readyz 200
+TABLE
+    thaw_node "$pod"
+    all_is_well 90
+}
+
+# await_log POD LINES PATTERN: until the log of its Kafka has a line like this, after so many lines.
+await_log() {
+    local deadline=$((SECONDS + 60))
+    until tail -n "+$(($2 + 1))" "$FOLDER/$1.log" | grep -q -E -e "$3"; do
+        ((SECONDS < deadline)) || die 1 "the log of $1 does not say \"$3\" within 60 s"
+        sleep 0.05
+    done
+}
+
+log_lines() {
+    wc -l <"$FOLDER/$1.log"
+}
+
+# What a deleted pod of a StatefulSet goes through, in its two halves.
+end_pod() {
+    stop_node "$1"
+    take_sidecar "$1"
+}
+
+begin_pod() {
+    local tries
+    # A kubelet starts an init container again where it ends with 1.
+    for ((tries = 0; tries < 30; tries++)); do
+        ! init_pod "$1" "$2" || break
+        sleep 1
+    done
+    ((tries < 30)) || die 1 "kraftlet init refuses $1: $(tail -n 3 "$FOLDER/$1.init.log")"
+    start_sidecar "$1" "$2"
+    start_node "$1"
+}
