@@ -25,6 +25,7 @@ use crate::health::doctor::engine::Prefix;
 use crate::health::doctor::engine::Report;
 use crate::health::doctor::listeners::Shaken;
 use crate::health::doctor::properties::FoundFile;
+use crate::quorum::view::QuorumState;
 use crate::reload::channel::Way;
 use crate::reload::engine::io as engine_io;
 use crate::reload::start_note::Material;
@@ -71,8 +72,21 @@ impl<'a> Looked<'a> {
         Ok(Self { locals, shaken, without, heard, quorum, engines, image, read_only })
     }
 
-    /// Whether a renewal seems to be under way: somewhere another leaf is served or loaded than is installed.
+    /// Whether something seems to be changing, so that a look soon after may show less: a renewal, where another leaf is
+    /// served or loaded than is installed, or a quorum that is whole, and an agent that has not seen it yet.
     pub fn is_moving(&self) -> bool {
+        self.renews() || self.is_ahead_of_agents()
+    }
+
+    fn is_ahead_of_agents(&self) -> bool {
+        let quorum = self.quorum.as_ref().and_then(|seen| seen.quorum.as_ref());
+        let is_whole = quorum.is_some_and(|quorum| quorum.state == QuorumState::Healthy);
+        let mut conditions =
+            self.heard.iter().filter_map(|heard| heard.status.as_ref().ok()).flat_map(|one| &one.conditions);
+        is_whole && conditions.any(|condition| condition.reason.as_str().starts_with("Quorum"))
+    }
+
+    fn renews(&self) -> bool {
         let serves_another = self.shaken.iter().any(|one| {
             one.installed.is_some_and(|installed| {
                 one.seen.presented.first().is_some_and(|served| *served != installed)

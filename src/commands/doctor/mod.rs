@@ -77,8 +77,8 @@ const QUIET_FOR: Duration = Duration::from_secs(1);
 
 const TURN_EVERY: Duration = Duration::from_millis(100);
 
-/// A renewal that is under way installs a leaf before Kafka serves it, for a second where Kafka reloads by itself. Whoever
-/// looks in between looks again.
+/// A renewal that is under way installs a leaf before Kafka serves it, for a second where Kafka reloads by itself; and an
+/// agent looks at the quorum each second. Whoever looks in between looks again.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(3);
 
 /// The text to print, and what makes the exit code another than 0.
@@ -107,7 +107,7 @@ async fn examine(args: &Doctor, nodes: &Nodes, bar: &ProgressBar) -> Result<Shee
     bar.set_message(format!("looking at {}", nodes.pods().join(", ")));
     let mut looked = Looked::look(nodes, &args.engine_jar).await?;
     if looked.is_moving() {
-        bar.set_message("a renewal seems to be under way; looking again soon");
+        bar.set_message("something is changing; looking again soon");
         sleep(LOOK_AGAIN_AFTER).await;
         looked = Looked::look(nodes, &args.engine_jar).await?;
     }

@@ -60,6 +60,8 @@ pub fn judge(quorum: &Quorum, history: &History, own: &Own, place: &Place) -> Op
     let state = if is_lost { QuorumState::MajorityLost } else { quorum.state };
     let (severity, reason) = match state {
         QuorumState::Forming => (Severity::Hurts, "QuorumForming"),
+        // Nobody looks on for ever, and some clusters give an election longer than that.
+        QuorumState::Healthy if history.without_since().is_some() => (Severity::CannotTell, "QuorumUnknown"),
         QuorumState::Healthy => return None,
         QuorumState::Degraded => (Severity::Hurts, "QuorumDegraded"),
         QuorumState::Unstable => (Severity::Hurts, "QuorumUnstable"),
@@ -200,7 +202,7 @@ mod tests {
     #[test]
     fn only_a_whole_quorum_is_no_finding_and_a_lost_one_is_an_outage() {
         for state in QuorumState::ALL {
-            let found = judge(&quorum(*state, None), &history("fff", 0), &own(1), &place());
+            let found = judge(&quorum(*state, None), &history("L", 0), &own(1), &place());
             let want = match state {
                 QuorumState::Healthy => None,
                 QuorumState::Degraded | QuorumState::Unstable | QuorumState::Forming => Some(Severity::Hurts),
@@ -223,6 +225,7 @@ mod tests {
             (Q::Leaderless, "ffs", Severity::Outage, "QuorumLeaderless"),
             (Q::Unknown, "fcc", Severity::Outage, "QuorumMajorityLost"),
             (Q::Unknown, "fca", Severity::CannotTell, "QuorumUnknown"),
+            (Q::Healthy, "Lfff", Severity::CannotTell, "QuorumUnknown"),
             (Q::Degraded, "Lfcc", Severity::Outage, "QuorumMajorityLost"),
             (Q::Forming, "ccc", Severity::Hurts, "QuorumForming"),
         ] {
