@@ -230,14 +230,14 @@ status_agrees() {
     return 1
 }
 
-# Whether no node says that it or a peer was refused for a certificate.
+# Whether no node says that it or a peer was refused for a certificate; prints who did.
 no_refusals() {
-    local pod found=0
+    local pod lines found=0
     for pod in "${PODS[@]}"; do
-        if grep -E 'certificate_(unknown|expired)|bad_certificate|unknown_ca|PKIX path|CertificateExpired' "$FOLDER/$pod.log" \
-            | cut -c 1-300 | head -n 2 >&2 && [[ "${PIPESTATUS[0]}" == 0 ]]; then
-            found=1
-        fi
+        lines="$(grep -m 2 -E 'certificate_(unknown|expired)|bad_certificate|unknown_ca|PKIX path|CertificateExpired' "$FOLDER/$pod.log")" \
+            || continue
+        cut -c 1-300 <<<"$lines" >&2
+        found=1
     done
     ((found == 0))
 }
