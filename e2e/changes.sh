@@ -93,6 +93,14 @@ controllers() {
     done
 }
 
+# The node ids of the controllers.
+voters() {
+    local pod
+    for pod in $(controllers); do
+        setting "$pod" node.id
+    done
+}
+
 # Sets LEADER to the pod that leads the quorum.
 find_leader() {
     local id pod
@@ -138,10 +146,8 @@ restart_pod() {
 }
 
 all_are_back() {
-    local ids=() pod
-    for pod in $(controllers); do
-        ids+=("$(setting "$pod" node.id)")
-    done
+    local ids
+    mapfile -t ids < <(voters)
     await "waiting for ${#BROKERS[@]} brokers" wait "${#BROKERS[@]}" 120
     await "waiting for all voters" caught-up 60 "${ids[@]}"
     await "waiting for all replicas" in-sync load 3 120
