@@ -5,6 +5,7 @@
 //! its own that notes the chain and then checks it as strictly as ever. Sessions are never resumed: a resumed one
 //! presents nothing.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::OnceLock;
 
@@ -31,6 +32,8 @@ use crate::pki::certificate::Fingerprint;
 pub struct TlsClient {
     config: ClientConfig,
     verifier: Arc<dyn ServerCertVerifier>,
+    /// Leaves that are taken as they are.
+    pinned: Arc<BTreeSet<Fingerprint>>,
 }
 
 /// What will have been seen of one handshake, readable at any time.
@@ -54,14 +57,24 @@ impl TlsClient {
     /// A configuration, and the verifier it was built with.
     pub fn new(mut config: ClientConfig, verifier: Arc<dyn ServerCertVerifier>) -> Self {
         config.resumption = Resumption::disabled();
-        Self { config, verifier }
+        Self { config, verifier, pinned: Arc::default() }
+    }
+
+    /// The same, which also takes exactly these leaves, whatever their dates, names and issuers are. That the other side
+    /// has the leaf's key is checked as ever. For asking a listener to replace an expired leaf, never for verifying one.
+    pub fn also_taking(self, leaves: BTreeSet<Fingerprint>) -> Self {
+        Self { pinned: Arc::new(leaves), ..self }
     }
 
     /// What one handshake is made with, and where its chain will be seen.
     pub fn handshake(&self) -> (Arc<ClientConfig>, Seen) {
         let seen = Seen::default();
         let mut config = self.config.clone();
-        let verifier = Noting { seen: seen.clone(), verifier: Arc::clone(&self.verifier) };
+        let verifier = Noting {
+            seen: seen.clone(),
+            verifier: Arc::clone(&self.verifier),
+            pinned: Arc::clone(&self.pinned),
+        };
         config.dangerous().set_certificate_verifier(Arc::new(verifier));
         let resolver = Arc::clone(&config.client_auth_cert_resolver);
         config.client_auth_cert_resolver = Arc::new(Showing { seen: seen.clone(), resolver });
@@ -101,11 +114,12 @@ impl Presented {
     }
 }
 
-/// Notes what is presented before it is checked.
+/// Notes what is presented before it is checked, or taken because it is one of those that are known.
 #[derive(Debug)]
 struct Noting {
     seen: Seen,
     verifier: Arc<dyn ServerCertVerifier>,
+    pinned: Arc<BTreeSet<Fingerprint>>,
 }
 
 impl ServerCertVerifier for Noting {
@@ -121,6 +135,9 @@ impl ServerCertVerifier for Noting {
         let chain = std::iter::once(end_entity).chain(intermediates);
         // There is one Certificate message in a handshake; were there two, the first would count.
         let _ = self.seen.0.chain.set(chain.map(|der| der.clone().into_owned()).collect());
+        if self.pinned.contains(&Fingerprint::of(end_entity)) {
+            return Ok(ServerCertVerified::assertion());
+        }
         self.verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
     }
 

@@ -29,6 +29,8 @@ pub struct NodeChannels {
     pub roles: ProcessRoles,
     /// Every listener that the node binds, those without TLS included: the agent may send its requests there.
     pub listeners: Vec<NodeListener>,
+    /// The controllers' listener, which a broker names without binding it, and how it is spoken with.
+    pub controllers: Option<(ListenerName, SecurityProtocol)>,
     /// The channels that have TLS: listeners first, in the order of the file, then clients.
     pub channels: Vec<Channel>,
 }
@@ -126,14 +128,19 @@ impl NodeChannels {
         for one in listeners.iter().filter(|one| one.security_protocol.has_tls()) {
             channels.push(node.channel(ChannelName::Listener(one.name.clone()), &one.name, LeafShown::Yes));
         }
-        if let Some(controllers) = listener::controller_names(properties).first() {
-            channels.extend(node.clients(controllers, &clients_of_controllers(roles))?);
-        }
+        let controllers = match listener::controller_names(properties).into_iter().next() {
+            Some(name) => {
+                channels.extend(node.clients(&name, &clients_of_controllers(roles))?);
+                let protocol = listener::security_protocol(properties, &name)?;
+                Some((name, protocol))
+            }
+            None => None,
+        };
         if roles.is_broker() {
             let brokers = listener::inter_broker_name(properties)?;
             channels.extend(node.clients(&brokers, &[Client::ReplicaFetcher, Client::BrokerToBroker])?);
         }
-        Ok(Self { node_id, roles, listeners, channels })
+        Ok(Self { node_id, roles, listeners, controllers, channels })
     }
 }
 

@@ -3,11 +3,14 @@
 //! A broker takes it about itself only, and a combined node is a broker too. About a dedicated controller the active
 //! controller takes it; there is no other way, since brokers refuse any id but their own (`ConfigAdminManager`).
 
+use std::time::SystemTime;
+
 use crate::kafka::ask_error::AskError;
 use crate::kafka::node_id::NodeId;
 use crate::kafka::requests::ErrorCode;
 use crate::kafka::requests::ResponseError;
 use crate::kafka::version::KafkaVersion;
+use crate::reload::listener::Serves;
 
 /// Who is asked to have a node reload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +54,12 @@ impl TriggerError {
         }
     }
 
+    /// Whether the one who was asked answered, and said no: a broker passes the request on to the active controller, which
+    /// does not let it in any more once the broker's leaf has expired (UNKNOWN_SERVER_ERROR, observed on 4.4.0).
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Ask(AskError::Response { source: ResponseError::Refused { .. }, .. }))
+    }
+
     /// What the active controller's answer about a dedicated controller means. `release` is that of Kafka, where it is
     /// known; from 4.3 on, a controller that is not known has not registered yet, and the request may be repeated.
     pub fn of_controller(error: AskError, node_id: NodeId, release: Option<KafkaVersion>) -> Self {
@@ -74,6 +83,16 @@ pub fn route(is_broker: bool) -> Route {
     if is_broker { Route::Itself } else { Route::ActiveController }
 }
 
+/// Whether a listener that presents a leaf which ends at `not_after` takes a new one when it is told to. Between brokers
+/// Kafka first has the old leaf and the new one shake hands, both ways, and keeps the old one where they do not
+/// (`SslFactory.createNewSslEngineFactory`): with an expired one they never do.
+pub fn takes_another(serves: Serves, not_after: SystemTime, now: SystemTime) -> bool {
+    match serves {
+        Serves::Brokers => now < not_after,
+        Serves::Controllers | Serves::Clients => true,
+    }
+}
+
 /// The key that is unset. Whichever listener it names, all of the node's are reloaded.
 pub fn key(listener_name: &str) -> String {
     format!("listener.name.{}.ssl.keystore.location", listener_name.to_lowercase())
@@ -81,6 +100,8 @@ pub fn key(listener_name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn refused(code: ErrorCode) -> AskError {
@@ -114,6 +135,27 @@ mod tests {
             error.to_string(),
             "node 7 is a controller of a dynamic quorum, which Kafka reloads from release 4.3 on"
         );
+    }
+
+    #[test]
+    fn only_what_brokers_dial_keeps_a_leaf_that_has_expired() {
+        let end = SystemTime::UNIX_EPOCH + Duration::from_secs(10);
+        let check = |serves, seconds, want| {
+            let now = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            assert_eq!(takes_another(serves, end, now), want, "{serves:?} at {seconds} s");
+        };
+        check(Serves::Brokers, 9, true);
+        check(Serves::Brokers, 10, false);
+        check(Serves::Controllers, 11, true);
+        check(Serves::Clients, 11, true);
+    }
+
+    #[test]
+    fn only_a_refusal_is_taken_to_the_active_controller() {
+        assert!(TriggerError::Ask(refused(ErrorCode::NOT_CONTROLLER)).is_refusal());
+        let late = AskError::AnswerTimedOut { address: "kafka-0:9091".to_owned() };
+        assert!(!TriggerError::Ask(late).is_refusal());
+        assert!(!TriggerError::NoActiveController { said: Vec::new() }.is_refusal());
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub(crate) const IMPATIENCE: Duration = Duration::from_millis(300);
 pub(crate) enum Listener {
     /// Answers like a controller of this partition error code.
     Controller(i16),
+    /// Takes a change of node 3.
+    Broker,
     /// Answers ApiVersions, but knows no DescribeQuorum.
     NoQuorum,
     /// A controller that knows one user, `ada`, with the password `sesame`, by PLAIN.
@@ -81,6 +83,13 @@ fn sasl_authenticate(request: &[u8]) -> Writer {
     body
 }
 
+fn altered(node_id: &str) -> Writer {
+    let mut body = Writer::new();
+    body.no_tagged_fields().i32(0).compact_length(1).i16(0).null().i8(4).compact_string(node_id);
+    body.no_tagged_fields().no_tagged_fields();
+    body
+}
+
 pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
     listener: Listener,
@@ -101,6 +110,7 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
             (Listener::NoQuorum, Ok(18)) => api_versions(3),
             (Listener::Controller(code), Ok(55)) => quorum(*code),
             (Listener::Login, Ok(55)) => quorum(0),
+            (Listener::Broker, Ok(44)) => altered("3"),
             other => panic!("unexpected request {:?}", other.1),
         };
         let mut response = request[4..8].to_vec();
@@ -138,8 +148,18 @@ impl Authority {
     }
 
     pub(crate) fn leaf(&self) -> Credential {
+        self.sign(CertificateParams::new(vec!["kafka-0.kafka".to_owned()]).unwrap())
+    }
+
+    /// A leaf whose end is long past.
+    pub(crate) fn expired_leaf(&self) -> Credential {
+        let mut params = CertificateParams::new(vec!["kafka-0.kafka".to_owned()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(2001, 1, 1);
+        self.sign(params)
+    }
+
+    fn sign(&self, params: CertificateParams) -> Credential {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec!["kafka-0.kafka".to_owned()]).unwrap();
         let leaf = params.signed_by(&key, &self.issuer).unwrap();
         Credential(vec![leaf.der().clone()], PrivateKeyDer::Pkcs8(key.serialize_der().into()))
     }

@@ -17,6 +17,7 @@ use kraftlet::reload::io::Check;
 use kraftlet::reload::io::look;
 use kraftlet::reload::io::probe;
 use kraftlet::reload::io::reload_controller;
+use kraftlet::reload::io::reload_itself;
 use kraftlet::reload::io::verify;
 use kraftlet::reload::verify::Ours;
 use kraftlet::reload::verify::Wanted;
@@ -192,6 +193,28 @@ fn a_peer_trusts_a_leaf_or_refuses_it_or_cannot_be_asked() {
             probe(&endpoint, Instant::now() + patience).await
         });
         assert_eq!(seen.trust.reason(), want, "{seen:?}");
+    }
+}
+
+#[test]
+fn an_expired_leaf_is_asked_to_be_replaced_if_it_is_exactly_the_one_that_is_known() {
+    let ours = Authority::new();
+    let (expired, other) = (ours.expired_leaf(), ours.expired_leaf());
+    for (served, known, want) in [
+        (&expired, vec![&expired, &other], Ok(())),
+        (&expired, vec![], Err("PeerRefusesTls")),
+        (&expired, vec![&other], Err("PeerRefusesTls")),
+        // Whoever has copied the leaf has not its key.
+        (&expired.with_key_of(&other), vec![&expired], Err("PeerRefusesTls")),
+    ] {
+        let client = ours.client(Some(&ours), "kafka-0.kafka").client().clone();
+        let client = client.also_taking(known.into_iter().map(fingerprint).collect());
+        let told = run(async {
+            let address = listen(vec![(Listener::Broker, ours.server_with(served))]).await;
+            let endpoint = Endpoint { address, tls: Tls::new(client, "kafka-0.kafka"), login: None };
+            reload_itself(&endpoint, 3.try_into().unwrap(), "key", Instant::now() + PATIENCE).await
+        });
+        assert_eq!(told.map_err(|error| error.reason()), want);
     }
 }
 

@@ -4,6 +4,7 @@
 //! what counts as installed is what was in the files when it was last found good.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::time::Duration;
 use std::time::SystemTime;
@@ -25,6 +26,7 @@ use crate::reload::attach::attached::Attached;
 use crate::reload::attach::attached::AttachedCertificate;
 use crate::reload::attach::requirements::requirements;
 use crate::reload::node_properties::ListenerName;
+use crate::reload::start_note::Material;
 
 /// One pair of stores of a foreign node.
 pub struct AttachedStores {
@@ -34,6 +36,8 @@ pub struct AttachedStores {
     schedule: Schedule,
     /// What Kafka has, or has been told to read.
     taken: RefCell<Option<Bundle>>,
+    /// The last leaves that lay in the files, good or not, the newest last.
+    former: RefCell<VecDeque<Material>>,
 }
 
 /// Where a foreign node's properties are, and what a person has said of it.
@@ -44,6 +48,9 @@ pub struct Place {
     /// The release that runs.
     pub release: Option<KafkaVersion>,
 }
+
+/// So many renewals may have gone by without one that Kafka took.
+const MOST_FORMER: usize = 8;
 
 /// A day before the end, whoever should have renewed is late.
 const WARN_WITHIN: Duration = Duration::from_secs(24 * 60 * 60);
@@ -61,11 +68,25 @@ impl AttachedStores {
     /// may run already, has it or can be told to read it.
     pub fn new(place: Place, certificate: &AttachedCertificate, schedule: Schedule) -> Self {
         let (name, listeners) = (certificate.name.clone(), certificate.listeners.clone());
-        let stores = Self { place, name, listeners, schedule, taken: RefCell::default() };
-        let is_good = |found: &Bundle| stores.check(found, None, SystemTime::now()).is_ok();
-        let found = stores.found().ok().filter(is_good);
-        stores.taken.replace(found);
+        let (taken, former) = (RefCell::default(), RefCell::default());
+        let stores = Self { place, name, listeners, schedule, taken, former };
+        if let Ok(found) = stores.found() {
+            // One that has expired is what Kafka presents, perhaps.
+            stores.lay_there(&found);
+            let is_good = stores.check(&found, None, SystemTime::now()).is_ok();
+            stores.taken.replace(is_good.then_some(found));
+        }
         stores
+    }
+
+    fn lay_there(&self, found: &Bundle) {
+        let mut former = self.former.borrow_mut();
+        let leaf = Material::of_leaf(found.leaf());
+        former.retain(|one| *one != leaf);
+        former.push_back(leaf);
+        if former.len() > MOST_FORMER {
+            former.pop_front();
+        }
     }
 
     /// What is in the files.
@@ -127,6 +148,10 @@ impl Keystore for AttachedStores {
         Ok(None)
     }
 
+    fn former(&self) -> Vec<Material> {
+        self.former.borrow().iter().copied().collect()
+    }
+
     fn fetching(&self) -> Result<Fetching, Reason> {
         let found = self.found();
         Ok(Box::new(move || found))
@@ -155,6 +180,7 @@ impl Keystore for AttachedStores {
             let sentence = format!("the stores of {} have changed since they were checked", self.name);
             return Err(Reason::new("StoresChanging", sentence));
         }
+        self.lay_there(&found);
         self.taken.replace(Some(found));
         Ok(())
     }

@@ -4,11 +4,13 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::SystemTime;
 
 use tokio::sync::Notify;
 
 use crate::certificates::bundle::Bundle;
 use crate::certificates::turn::Reason;
+use crate::cluster::io as cluster_io;
 use crate::cluster::settings::ClientAuth;
 use crate::cluster::settings::Reload;
 use crate::commands::inputs::Inputs;
@@ -26,6 +28,7 @@ use crate::reload::channel::NodeChannels;
 use crate::reload::listener::NodeListener;
 use crate::reload::listener::Serves;
 use crate::reload::node_properties::ListenerName;
+use crate::reload::start_note::StartNote;
 use crate::reload::verify::Report;
 
 /// The node, and where to write what becomes of it.
@@ -74,11 +77,25 @@ impl Context {
     }
 
     /// What is installed for a listener: its peers know this leaf, and it is verified against this trust.
-    pub fn installed_for(&self, listener: &NodeListener) -> Result<Bundle, Reason> {
-        let keystore = self.keystores.iter().find(|one| one.listeners().contains(&listener.name));
-        let installed = keystore.map(|one| one.installed()).transpose()?.flatten();
-        let sentence = || format!("listener {} has no keystore that can be read", listener.name);
+    pub fn installed_for(&self, listener: &ListenerName) -> Result<Bundle, Reason> {
+        let installed = self.keystore_of(listener).map(|one| one.installed()).transpose()?.flatten();
+        let sentence = || format!("listener {listener} has no keystore that can be read");
         installed.ok_or_else(|| Reason::new("KeystoreMissing", sentence()))
+    }
+
+    /// Leaves of this node that a listener may still present, with their ends: what its stores held before, and what Kafka
+    /// may have been started with.
+    pub fn former_leaves(&self, listener: &ListenerName) -> BTreeMap<Fingerprint, SystemTime> {
+        let noted = self.start_note.as_ref().and_then(|path| cluster_io::read(path).ok());
+        let noted = noted.and_then(|bytes| StartNote::decode(&bytes).ok());
+        let candidates = noted.as_ref().and_then(|note| note.candidates(listener));
+        let started_with = candidates.iter().flat_map(|found| &found.leaves).copied();
+        let kept = self.keystore_of(listener).map(|one| one.former()).unwrap_or_default();
+        kept.into_iter().chain(started_with).map(|leaf| (leaf.fingerprint, leaf.not_after)).collect()
+    }
+
+    fn keystore_of(&self, listener: &ListenerName) -> Option<&Rc<dyn Keystore>> {
+        self.keystores.iter().find(|one| one.listeners().contains(listener))
     }
 
     /// One of this node's listeners as the agent dials it.

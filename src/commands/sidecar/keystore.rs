@@ -15,6 +15,7 @@ use crate::certificates::turn::Reason;
 use crate::commands::failure::chain;
 use crate::pki::certificate::Certificate;
 use crate::reload::node_properties::ListenerName;
+use crate::reload::start_note::Material;
 
 /// A question to a source, to be asked on a thread where it may wait.
 pub type Fetching = Box<dyn FnOnce() -> Result<Bundle, Reason> + Send>;
@@ -44,6 +45,9 @@ pub trait Keystore {
 
     /// The last good leaf that was kept, where it can be read.
     fn last_good(&self) -> Result<Option<Bundle>, Reason>;
+
+    /// Leaves that lay in the stores before, and that Kafka may present for as long as it has not read them again.
+    fn former(&self) -> Vec<Material>;
 
     /// Asks the source.
     fn fetching(&self) -> Result<Fetching, Reason>;

@@ -28,6 +28,7 @@ use crate::reload::channel::NodeChannels;
 use crate::reload::listener::NodeListener;
 use crate::reload::node_properties::ListenerName;
 use crate::reload::node_properties::NodeProperties;
+use crate::reload::start_note::Material;
 
 /// One certificate of the settings.
 pub struct Managed {
@@ -119,6 +120,11 @@ impl Keystore for Managed {
         let order = self.order()?;
         let kept = Installed { truststore: order.installed().truststore, ..order.last_good() };
         Ok(install::read(&kept, order.kind()))
+    }
+
+    fn former(&self) -> Vec<Material> {
+        let kept = self.last_good().ok().flatten();
+        kept.map(|bundle| Material::of_leaf(bundle.leaf())).into_iter().collect()
     }
 
     fn fetching(&self) -> Result<Fetching, Reason> {

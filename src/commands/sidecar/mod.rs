@@ -13,6 +13,7 @@ pub mod attached;
 pub mod context;
 pub mod hands;
 pub mod verify;
+pub mod reload;
 pub mod show;
 pub mod peers;
 pub mod trust;

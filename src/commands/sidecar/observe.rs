@@ -67,6 +67,8 @@ pub async fn observe(context: Rc<Context>) {
                 observed.take(Observation::Installed { listener: channel.listener.clone(), installed }, now);
             }
         }
+        // Before a look that takes its time: meanwhile the stores may be replaced.
+        note(&context, &observed, &mut noted);
         let reports = std::mem::take(&mut *context.seen.borrow_mut());
         let reports = if reports.is_empty() { look(&bundles).await } else { reports };
         for observation in seen(&reports, listeners, &bundles).into_iter().chain(loaded(&context, &bundles)) {
@@ -74,9 +76,7 @@ pub async fn observe(context: Rc<Context>) {
         }
         let covered = coverage(&context.channels, &observed);
         show_channels::show(&context, &covered, &bundles);
-        if let Some(path) = &context.start_note {
-            note(&observed, path, &mut noted);
-        }
+        note(&context, &observed, &mut noted);
         if held.is_none() && !reports.iter().any(is_refused) {
             held = hold(&bundles).await;
         }
@@ -172,7 +172,8 @@ fn loaded(context: &Context, bundles: &[(&Hands, Bundle)]) -> Vec<Observation> {
 }
 
 /// Keeps the note on the disk, when it has changed. What cannot be kept costs a restart that would not be needed.
-fn note(observed: &Observed, path: &PathBuf, noted: &mut Vec<u8>) {
+fn note(context: &Context, observed: &Observed, noted: &mut Vec<u8>) {
+    let Some(path) = &context.start_note else { return };
     let bytes = observed.note().encode();
     if bytes != *noted && disk_io::apply(&[Step::replace(path, bytes.clone(), NOTE_MODE)]).is_ok() {
         *noted = bytes;

@@ -10,12 +10,10 @@ use crate::certificates::bundle::Bundle;
 use crate::certificates::turn::Answer;
 use crate::certificates::turn::Reason;
 use crate::certificates::turn::Seen;
-use crate::cluster::derived::host_port;
 use crate::cluster::settings::Reload;
 use crate::commands::failure::chain;
 use crate::commands::sidecar::hands::Hands;
 use crate::kafka::endpoint::Endpoint;
-use crate::kafka::endpoint::Tls;
 use crate::pki::certificate::Certificate;
 use crate::pki::certificate::Fingerprint;
 use crate::pki::certificate::Usage;
@@ -28,19 +26,16 @@ use crate::reload::engine::report::EngineState;
 use crate::reload::io as reload_io;
 use crate::reload::io::Check;
 use crate::reload::listener::NodeListener;
-use crate::reload::listener::Serves;
 use crate::reload::start_note::Material;
 use crate::reload::trigger;
-use crate::reload::trigger::Route;
 use crate::reload::verify::Meaning;
 use crate::reload::verify::Ours;
+use crate::reload::verify::Report;
+use crate::reload::verify::Verdict;
 use crate::reload::verify::Wanted;
 
 /// Kafka's own reload takes about a second, on a busy machine some; then the machine tries again by itself.
 const VERIFY_WITHIN: Duration = Duration::from_secs(15);
-
-/// A request to a node that is busy reloading takes up to 7 s (observed on 4.4.0).
-const RELOAD_WITHIN: Duration = Duration::from_secs(15);
 
 /// The engines load within some tens of milliseconds after a handshake; this is how often their report is read.
 const LOOK_AT_REPORT_EVERY: Duration = Duration::from_millis(5);
@@ -49,46 +44,6 @@ const LOOK_AT_REPORT_EVERY: Duration = Duration::from_millis(5);
 const LOAD_WITHIN: Duration = Duration::from_secs(1);
 
 impl Hands {
-    /// Has Kafka read the stores: the engine does by itself, without it Kafka is asked to.
-    pub(crate) async fn reload(&self) -> Result<Answer, Reason> {
-        if self.context.reload == Reload::Engine {
-            return Ok(Answer::Reloaded);
-        }
-        let context = &self.context;
-        let route = trigger::route(context.channels.roles.is_broker());
-        let is_asked = |one: &&NodeListener| match route {
-            Route::Itself => one.serves != Serves::Controllers,
-            Route::ActiveController => one.serves == Serves::Controllers,
-        };
-        // Brokers' own listener first: clients' may know other names.
-        let mut listeners: Vec<&NodeListener> = context.channels.listeners.iter().filter(is_asked).collect();
-        listeners.sort_by_key(|one| one.serves == Serves::Clients);
-        let Some(listener) = listeners.first() else {
-            return Err(Reason::new("NoListenerToAsk", "the node has no listener that takes the request"));
-        };
-        let bundle = context.installed_for(listener)?;
-        let client = tls_client(&bundle)?;
-        let (node_id, key) = (context.channels.node_id, trigger::key(listener.name.as_str()));
-        let deadline = Instant::now() + RELOAD_WITHIN;
-        let told = match route {
-            Route::Itself => {
-                let endpoint = context.endpoint(listener, &client);
-                reload_io::reload_itself(&endpoint, node_id, &key, deadline).await
-            }
-            Route::ActiveController => {
-                let protocol = listener.security_protocol;
-                let endpoint = |(host, port): &(String, u16)| Endpoint {
-                    address: host_port(host, *port),
-                    tls: Tls::new(client.clone(), host).filter(|_| protocol.has_tls()),
-                    login: context.login.clone().filter(|_| protocol.has_sasl()),
-                };
-                let controllers: Vec<Endpoint> = context.controllers.iter().map(endpoint).collect();
-                reload_io::reload_controller(&controllers, node_id, &key, context.release, deadline).await
-            }
-        };
-        told.map(|()| Answer::Reloaded).map_err(|error| Reason::new(error.reason(), chain(&error)))
-    }
-
     /// Looks until every listener serves what is installed and every engine has loaded it, or time is up.
     pub(crate) async fn verify(&self) -> Result<Answer, Reason> {
         let bundle = self.installed()?;
@@ -102,7 +57,10 @@ impl Hands {
         if let Some(report) = broken.or(missing) {
             // An old leaf may be seen broken while the trust around it moves; only a new one is put back for that.
             let seen = if broken.is_some() { Seen::Broken } else { Seen::NotYet };
-            let reason = Reason::new(report.verdict.reason(), report.to_string());
+            let reason = match self.needs_restart(report) {
+                Some(reason) => reason,
+                None => Reason::new(report.verdict.reason(), report.to_string()),
+            };
             return Ok(Answer::NotVerified { reason, seen });
         }
         match self.loaded(&bundle, deadline).await {
@@ -115,6 +73,21 @@ impl Hands {
             }
             Some(reason) => Ok(Answer::NotVerified { reason, seen: Seen::NotYet }),
         }
+    }
+
+    /// Where a listener presents a former leaf and can take no other any more.
+    fn needs_restart(&self, report: &Report) -> Option<Reason> {
+        let (Verdict::StillOld { leaf } | Verdict::Other { leaf }) = &report.verdict else { return None };
+        let listeners = &self.context.channels.listeners;
+        let listener = listeners.iter().find(|one| one.name.as_str() == report.listener)?;
+        let ended_at = *self.context.former_leaves(&listener.name).get(leaf)?;
+        let takes_another = trigger::takes_another(listener.serves, ended_at, SystemTime::now());
+        (self.context.reload == Reload::AdminApi && !takes_another).then(|| {
+            let (listener, leaf) = (&listener.name, leaf.short());
+            let sentence =
+                format!("listener {listener} presents leaf {leaf}, which has expired; Kafka takes no other there before it is restarted");
+            Reason::new("ReloadNeedsRestart", sentence)
+        })
     }
 
     /// The handshakes that show this bundle.
