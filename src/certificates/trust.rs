@@ -19,7 +19,7 @@
 //!   verifies. A CA certificate that was renewed with the same key, or cross-signed, is thus another anchor for the same
 //!   leaves, and needs no stages.
 //! - Who is not there is waited for, by name, for as long as it takes: a wait costs nothing while both CAs are trusted. A
-//!   person may name a peer that is not to be waited for (it is gone for good); that is not kept on the disk.
+//!   peer that is gone for good is no peer any more once the settings do not have it.
 //!
 //! Without kraftlet's engine Kafka's raft client keeps the stores it started with (KAFKA-20025). Then a peer trusts a
 //! CA only when all its channels do, and the stages wait for restarts that a person orders.
@@ -56,8 +56,9 @@ pub struct Situation {
     pub peers: Vec<Peer>,
     /// Whether clients, whose certificates nobody here sees, are checked against this truststore.
     pub clients: Clients,
-    /// What a person has ordered.
-    pub orders: Orders,
+    /// Anchors that clients need no longer: a person has said so. In memory only, and to be said again after a restart of
+    /// the agent.
+    pub forget: Anchors,
 }
 
 /// What is seen of one node.
@@ -99,15 +100,6 @@ pub enum Clients {
     None,
     /// Clients that may have leaves of the old CA. It stays until it expires or a person says so.
     Unseen,
-}
-
-/// What a person has ordered; in memory only, and to be said again after a restart of the agent.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Orders {
-    /// Names of peers that are not waited for.
-    pub without: BTreeSet<String>,
-    /// Anchors that clients need no longer.
-    pub forget: Anchors,
 }
 
 /// What the node does next.
@@ -208,7 +200,7 @@ pub fn next_move(situation: &Situation, now: SystemTime) -> Move {
 
 fn leaf_to_new_ca(situation: &Situation, next: &Anchors) -> Move {
     let lacking: Vec<&Peer> =
-        waited_for(situation).filter(|peer| !peer.trusts(next, situation.reload)).collect();
+        situation.peers.iter().filter(|peer| !peer.trusts(next, situation.reload)).collect();
     if lacking.is_empty() {
         return Move::MoveLeaf;
     }
@@ -225,7 +217,7 @@ fn old_ca(situation: &Situation, installed: &Anchors, now: SystemTime) -> Move {
         Clients::None => unwanted,
         Clients::Unseen => {
             let expired = |anchor: &Fingerprint| situation.installed.get(anchor).is_some_and(|at| *at < now);
-            let forgotten = |anchor: &Fingerprint| situation.orders.forget.contains(anchor);
+            let forgotten = |anchor: &Fingerprint| situation.forget.contains(anchor);
             unwanted.into_iter().filter(|anchor| expired(anchor) || forgotten(anchor)).collect()
         }
     };
@@ -233,7 +225,7 @@ fn old_ca(situation: &Situation, installed: &Anchors, now: SystemTime) -> Move {
         return wait(Stage::Clients, Vec::new());
     }
     let kept = installed - &old;
-    let staying: Vec<&Peer> = waited_for(situation).filter(|peer| !peer.lives_on(&kept)).collect();
+    let staying: Vec<&Peer> = situation.peers.iter().filter(|peer| !peer.lives_on(&kept)).collect();
     // Of several old CAs those go that nobody needs. What an unknown peer needs, nobody knows.
     let needed = staying.iter().try_fold(Anchors::new(), |needed, peer| Some(&needed | &peer.needs()?));
     let free = needed.map_or_else(Anchors::new, |needed| &old - &needed);
@@ -246,10 +238,6 @@ fn old_ca(situation: &Situation, installed: &Anchors, now: SystemTime) -> Move {
         Reload::Engine => wait_for(&staying, |_| false, Stage::PeersLeave, Stage::RestartForLeaf),
         Reload::AdminApi => wait_for(&staying, listeners_left, Stage::PeersLeave, Stage::RestartForLeaf),
     }
-}
-
-fn waited_for(situation: &Situation) -> impl Iterator<Item = &Peer> {
-    situation.peers.iter().filter(|peer| !situation.orders.without.contains(&peer.name))
 }
 
 /// Names those who need more than a restart, or else those who need only that.
@@ -387,7 +375,7 @@ mod tests {
             next: None,
             peers: peers.to_vec(),
             clients: Clients::None,
-            orders: Orders::default(),
+            forget: Anchors::new(),
         }
     }
 
@@ -468,19 +456,15 @@ mod tests {
     }
 
     #[test]
-    fn who_is_gone_is_waited_for_until_a_person_says_not_to() {
+    fn who_is_gone_is_waited_for() {
         let both = [OLD, NEW];
         let mut gone = peer("kafka-1", &both, NEW);
         gone.presents = Vec::new();
-        let mut leaving = situation(&both, &[NEW], NEW, &[gone.clone()]);
+        let leaving = situation(&both, &[NEW], NEW, &[gone.clone()]);
         check(&leaving, &waits(Stage::PeersLeave, &["kafka-1"]));
-        leaving.orders.without = ["kafka-1".to_owned()].into();
-        check(&leaving, &Move::DropOld(anchors(&[OLD])));
         gone.report = None;
-        let mut moving = with_next(situation(&both, &[NEW], OLD, &[gone]), &[NEW]);
+        let moving = with_next(situation(&both, &[NEW], OLD, &[gone]), &[NEW]);
         check(&moving, &waits(Stage::PeersTrust, &["kafka-1"]));
-        moving.orders.without = ["kafka-1".to_owned()].into();
-        check(&moving, &Move::MoveLeaf);
     }
 
     #[test]
@@ -496,10 +480,7 @@ mod tests {
         done.clients = Clients::Unseen;
         check(&done, &waits(Stage::Clients, &[]));
         let drop = Move::DropOld(anchors(&[OLD]));
-        check(
-            &Situation { orders: Orders { forget: anchors(&[OLD]), ..Orders::default() }, ..done.clone() },
-            &drop,
-        );
+        check(&Situation { forget: anchors(&[OLD]), ..done.clone() }, &drop);
         for ends_at in done.installed.values_mut() {
             *ends_at = testing::now() - testing::days(1);
         }

@@ -1,7 +1,6 @@
 //! A change of CA, seen from one certificate of one node: what is there, what the peers say, and the next move.
 
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 use std::time::Duration;
 use std::time::SystemTime;
 
@@ -13,11 +12,9 @@ use crate::certificates::trust;
 use crate::certificates::trust::Anchors;
 use crate::certificates::trust::Clients;
 use crate::certificates::trust::Move;
-use crate::certificates::trust::Orders;
 use crate::certificates::trust::Situation;
 use crate::certificates::turn::Answer;
 use crate::certificates::turn::Event;
-use crate::certificates::turn::Gate;
 use crate::certificates::turn::Reason;
 use crate::commands::sidecar::hands::Hands;
 use crate::commands::sidecar::peers;
@@ -71,10 +68,7 @@ impl TrustLoop {
 impl Hands {
     /// Whether the leaf that was fetched may be shown, as far as the peers are concerned.
     pub(crate) async fn ask_peers(&self) -> Result<Answer, Reason> {
-        Ok(Answer::Gate(match self.next_move().await? {
-            Move::InstallTrust(_) => Gate::TrustFirst,
-            other => other.gate(),
-        }))
+        Ok(Answer::Gate(self.next_move().await?.gate()))
     }
 
     /// The installed key and chain, with the truststore as it should become.
@@ -151,7 +145,7 @@ impl Hands {
             } else {
                 Clients::None
             },
-            orders: Orders { without: BTreeSet::new(), forget: self.forgotten(source, installed) },
+            forget: self.forgotten(source, installed),
         }
     }
 

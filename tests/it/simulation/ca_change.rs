@@ -13,7 +13,6 @@ use kraftlet::certificates::trust;
 use kraftlet::certificates::trust::Anchors;
 use kraftlet::certificates::trust::Clients;
 use kraftlet::certificates::trust::Move;
-use kraftlet::certificates::trust::Orders;
 use kraftlet::certificates::trust::Peer;
 use kraftlet::certificates::trust::Probe;
 use kraftlet::certificates::trust::Report;
@@ -261,7 +260,7 @@ impl World {
             next: one.fetched.map(|leaf| one.issuers(leaf)),
             peers,
             clients: Clients::None,
-            orders: Orders::default(),
+            forget: Anchors::new(),
         };
         let next = trust::next_move(&situation, SystemTime::UNIX_EPOCH);
         match &next {
