@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+pub use crate::causes::chain;
 use crate::cluster::template::TemplateError;
 
 /// The exit codes, the same for every command.
@@ -83,18 +84,6 @@ impl From<TemplateError> for Failure {
     fn from(error: TemplateError) -> Self {
         Self::new(Exit::Usage, "TemplateUnusable", error)
     }
-}
-
-/// An error and its causes in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 impl fmt::Display for Failure {

@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio::time::sleep_until;
 
+use crate::causes::chain;
 use crate::kafka::ask_error::AskError;
 use crate::kafka::connection::io::Connection;
 use crate::kafka::endpoint::Endpoint;
@@ -112,7 +113,7 @@ async fn look_at(check: &Check, deadline: Instant) -> Verdict {
 async fn observe(endpoint: &Endpoint, deadline: Instant) -> Observation {
     match greet(endpoint, deadline.min(Instant::now() + HANDSHAKE_WITHIN)).await {
         Ok(presented) => Observation::answered(&presented),
-        Err((error, presented)) => Observation::failed(&error, &presented, said(&error)),
+        Err((error, presented)) => Observation::failed(&error, &presented, chain(&error)),
     }
 }
 
@@ -129,7 +130,9 @@ pub struct Seen {
 pub async fn probe(endpoint: &Endpoint, deadline: Instant) -> Seen {
     match greet(endpoint, deadline).await {
         Ok(presented) => Seen { trust: Trust::answered(&presented), presented },
-        Err((error, presented)) => Seen { trust: Trust::failed(&error, &presented, said(&error)), presented },
+        Err((error, presented)) => {
+            Seen { trust: Trust::failed(&error, &presented, chain(&error)), presented }
+        }
     }
 }
 
@@ -195,23 +198,11 @@ pub async fn reload_controller(
                 connection.close().await;
                 return told.map_err(|error| TriggerError::of_controller(error, node_id, release));
             }
-            Ok(Err(error)) => said.push(self::said(&error)),
+            Ok(Err(error)) => said.push(chain(&error)),
             // A task ends early only together with this one.
             Err(_) => {}
         }
     }
     said.sort();
     Err(TriggerError::NoActiveController { said })
-}
-
-/// An error and its causes in one line.
-fn said(error: &AskError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 use std::time::Instant as Clock;
 
+use kraftlet::causes::chain;
 use kraftlet::kafka::endpoint::Endpoint;
 use kraftlet::kafka::endpoint::Tls;
 use kraftlet::kafka::io::describe_quorum;
@@ -171,9 +172,4 @@ fn login(text: &str) -> Result<Login, Problem> {
         scram => Mechanism::Scram(scram.parse()?),
     };
     Ok(Login::new(mechanism, user, password.to_owned().into())?)
-}
-
-/// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    kraftlet::commands::failure::chain(error)
 }

@@ -12,6 +12,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+use crate::causes::chain;
 use crate::certificates::bundle::Bundle;
 use crate::certificates::request::Request;
 use crate::certificates::sources::Remedy;
@@ -60,7 +61,7 @@ pub enum FileProblem {
     #[error("{0}")]
     Key(PrivateKeyError),
     /// It holds no certificates we take.
-    #[error("{}", with_cause(.0))]
+    #[error("{}", chain(.0))]
     Certificates(PemError),
 }
 
@@ -222,14 +223,6 @@ fn sentences(problems: &[(PathBuf, FileProblem)]) -> impl fmt::Display {
         FileProblem::Key(_) | FileProblem::Certificates(_) => format!("{}: {problem}", file.display()),
     };
     problems.iter().map(sentence).collect::<Vec<_>>().join("; ")
-}
-
-/// Several problems stand in one sentence, so the printer of error chains cannot add the causes of each.
-fn with_cause(error: &PemError) -> String {
-    match std::error::Error::source(error) {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::causes::chain;
 use crate::certificates::sources::small_file::FileError;
 use crate::kafka::properties::PropertiesError;
 use crate::pki::chain::PemError;
@@ -76,7 +77,7 @@ pub enum AttachFinding {
         listener: ListenerName,
     },
     /// No certificates in a PEM file or text.
-    #[error("{place}: {}", with_cause(.problem))]
+    #[error("{place}: {}", chain(.problem))]
     Certificates {
         /// The file or the property.
         place: String,
@@ -92,7 +93,7 @@ pub enum AttachFinding {
         problem: PrivateKeyError,
     },
     /// A broken JKS file.
-    #[error("{}: {}", path.display(), with_cause(.problem))]
+    #[error("{}: {}", path.display(), chain(.problem))]
     Jks {
         /// The file.
         path: PathBuf,
@@ -208,13 +209,5 @@ impl AttachFinding {
             Self::NoTrust { .. } => "TrustAnchorsMissing",
             Self::NoKeystore { .. } => "KeystoreMissing",
         }
-    }
-}
-
-/// Several findings stand in one list, so the printer of error chains cannot add the cause of each.
-fn with_cause(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
     }
 }
