@@ -23,6 +23,7 @@ use crate::certificates::turn::Event;
 use crate::certificates::turn::Order;
 use crate::certificates::turn::Outcome;
 use crate::certificates::turn::Turn;
+use crate::certificates::turn::Work;
 use crate::commands::sidecar::context::Context;
 use crate::commands::sidecar::hands::Hands;
 use crate::commands::sidecar::hands::leaf_of;
@@ -32,6 +33,18 @@ use crate::commands::sidecar::trust::TrustLoop;
 use crate::commands::sidecar::watch::Watch;
 use crate::health::order::Wish;
 use crate::health::snapshot::OrderState;
+
+/// Where the loop's time comes from, and who does its work.
+pub trait World {
+    /// The time by the clock on the wall.
+    fn now(&self) -> SystemTime;
+
+    /// Does one piece of work and says what became of it.
+    fn perform(&self, hands: &Hands, work: Work) -> impl Future<Output = Answer>;
+}
+
+/// This machine, and hands that do the work themselves.
+pub struct Real;
 
 /// An order for one certificate, and where to tell how it goes.
 pub struct Told {
@@ -57,8 +70,23 @@ const LOOK_AT_THE_CLOCK: Duration = Duration::from_secs(10);
 
 type Working<'a> = Pin<Box<dyn Future<Output = (Turn, Answer)> + 'a>>;
 
+impl World for Real {
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    async fn perform(&self, hands: &Hands, work: Work) -> Answer {
+        hands.perform(work).await
+    }
+}
+
 /// Keeps one certificate alive, for ever.
-pub async fn keep(context: Rc<Context>, keystore: Rc<dyn Keystore>, mut orders: mpsc::Receiver<Told>) {
+pub async fn keep(
+    world: impl World,
+    context: Rc<Context>,
+    keystore: Rc<dyn Keystore>,
+    mut orders: mpsc::Receiver<Told>,
+) {
     let hands = Hands::new(context, keystore);
     let policy = policy(&hands);
     let mut state = first_state(&hands);
@@ -72,7 +100,7 @@ pub async fn keep(context: Rc<Context>, keystore: Rc<dyn Keystore>, mut orders: 
     let mut is_unseen = !hands.keystore.issues();
     loop {
         let before = state.last().cloned();
-        let (next, action) = renewal::step(&policy, state, event, SystemTime::now());
+        let (next, action) = renewal::step(&policy, state, event, world.now());
         state = next;
         if !state.is_holding() {
             hands.fetched.replace(None);
@@ -82,16 +110,16 @@ pub async fn keep(context: Rc<Context>, keystore: Rc<dyn Keystore>, mut orders: 
         ordered.tell(&hands, &state, before.as_ref());
         let until = match action {
             Action::Run { turn, work, within } => {
-                let work = hands.perform(work);
+                let work = world.perform(&hands, work);
                 working = Some(Box::pin(async move { (turn, work.await) }));
-                SystemTime::now() + within
+                world.now() + within
             }
             Action::Wait { until } => until,
         };
         if state.running().is_none() {
             working = None;
         }
-        let wait = until.duration_since(SystemTime::now()).unwrap_or_default().min(LOOK_AT_THE_CLOCK);
+        let wait = until.duration_since(world.now()).unwrap_or_default().min(LOOK_AT_THE_CLOCK);
         if std::mem::take(&mut is_unseen) {
             event = Event::SourceChanged;
             continue;
@@ -203,5 +231,354 @@ impl Ordered {
                     one.try_send(Progress { state: OrderState::Done, reason: "OldTrustForgotten", sentence });
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::collections::VecDeque;
+    use std::path::PathBuf;
+    use std::sync::Arc;
+    use std::sync::mpsc as threads;
+
+    use tokio::sync::Notify;
+    use tokio::sync::watch;
+    use tokio::task::JoinHandle;
+    use tokio::task::LocalSet;
+    use tokio::task::spawn_local;
+    use tokio::time::Instant;
+    use tokio::time::advance;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::certificates::schedule::Schedule;
+    use crate::certificates::schedule::Slot;
+    use crate::certificates::turn::Part;
+    use crate::certificates::turn::Reason;
+    use crate::certificates::turn::Seen;
+    use crate::cluster::pool::ProcessRoles;
+    use crate::cluster::settings::Reload;
+    use crate::commands::sidecar::board::Board;
+    use crate::commands::sidecar::keystore::Fetching;
+    use crate::health::snapshot::Certificate as Shown;
+    use crate::health::snapshot::Snapshot;
+    use crate::health::snapshot::State::Verifying;
+    use crate::health::testing::full;
+    use crate::health::text::Text;
+    use crate::health::text::Word;
+    use crate::pki::certificate::Certificate;
+    use crate::pki::renew_point::RenewPoint;
+    use crate::pki::testing;
+    use crate::reload::channel::NodeChannels;
+    use crate::reload::node_properties::ListenerName;
+    use crate::reload::start_note::Material;
+
+    /// What the source does when it is asked.
+    enum Fetched {
+        Gives(Bundle),
+        Fails,
+        /// Until the other end is dropped.
+        Hangs(threads::Receiver<()>),
+    }
+
+    /// What Kafka does when it is looked at.
+    enum Shows {
+        WhatIsInstalled,
+        Broken,
+        Nothing,
+    }
+
+    /// Stores in memory, and a source that does as it is told and then fails.
+    struct Stores {
+        installed: RefCell<Bundle>,
+        kept: RefCell<Option<Bundle>>,
+        source: RefCell<VecDeque<Fetched>>,
+        /// What was done, and when.
+        done: RefCell<Vec<(&'static str, Instant)>>,
+    }
+
+    impl Stores {
+        fn did(&self, what: &'static str) {
+            self.done.borrow_mut().push((what, Instant::now()));
+        }
+
+        fn done(&self) -> Vec<&'static str> {
+            self.done.borrow().iter().map(|(what, _)| *what).collect()
+        }
+    }
+
+    impl Keystore for Stores {
+        fn name(&self) -> &str {
+            "node"
+        }
+
+        fn listeners(&self) -> &[ListenerName] {
+            &[]
+        }
+
+        fn files(&self) -> Vec<PathBuf> {
+            Vec::new()
+        }
+
+        fn issues(&self) -> bool {
+            true
+        }
+
+        fn is_ours(&self) -> bool {
+            true
+        }
+
+        fn schedule(&self) -> Schedule {
+            Schedule::new(RenewPoint::from_percent(66).unwrap(), Slot::new("c", "kafka-0", 0, 3))
+        }
+
+        fn installed(&self) -> Result<Option<Bundle>, Reason> {
+            Ok(Some(self.installed.borrow().clone()))
+        }
+
+        fn last_good(&self) -> Result<Option<Bundle>, Reason> {
+            Ok(self.kept.borrow().clone())
+        }
+
+        fn former(&self) -> Vec<Material> {
+            Vec::new()
+        }
+
+        fn fetching(&self) -> Result<Fetching, Reason> {
+            self.did("fetch");
+            let next = self.source.borrow_mut().pop_front().unwrap_or(Fetched::Fails);
+            Ok(Box::new(move || match next {
+                Fetched::Gives(bundle) => Ok(bundle),
+                Fetched::Fails => Err(Reason::new("SourceAway", "nobody is there")),
+                Fetched::Hangs(released) => {
+                    let _ = released.recv();
+                    Err(Reason::new("SourceAway", "it took too long"))
+                }
+            }))
+        }
+
+        fn trusted(&self, _now: SystemTime) -> Result<Option<Vec<Certificate>>, Reason> {
+            Ok(None)
+        }
+
+        fn check(&self, _: &Bundle, _: Option<&Bundle>, _: SystemTime) -> Result<(), Reason> {
+            Ok(())
+        }
+
+        fn install(&self, _part: Part, wanted: &Bundle, keep: bool) -> Result<(), Reason> {
+            self.did("install");
+            let before = self.installed.replace(wanted.clone());
+            if keep {
+                self.kept.replace(Some(before));
+            }
+            Ok(())
+        }
+
+        fn put_back(&self, _part: Part) -> Result<(), Reason> {
+            self.did("put back");
+            self.installed.replace(self.kept.borrow().clone().unwrap());
+            Ok(())
+        }
+    }
+
+    /// A clock that goes with tokio's, which stands still while there is work, and a Kafka without listeners.
+    struct Fake {
+        began: Instant,
+        shows: RefCell<VecDeque<Shows>>,
+    }
+
+    impl World for Fake {
+        fn now(&self) -> SystemTime {
+            testing::now() + self.began.elapsed()
+        }
+
+        async fn perform(&self, hands: &Hands, work: Work) -> Answer {
+            let next = match work {
+                Work::Verify(_) => self.shows.borrow_mut().pop_front(),
+                _ => None,
+            };
+            match next {
+                None | Some(Shows::WhatIsInstalled) => hands.perform(work).await,
+                Some(Shows::Broken) => {
+                    let reason = Reason::new("NewLeafBroken", "nobody can talk to it");
+                    Answer::NotVerified { reason, seen: Seen::Broken }
+                }
+                Some(Shows::Nothing) => pending().await,
+            }
+        }
+    }
+
+    /// An agent of one certificate.
+    struct Bench {
+        stores: Rc<Stores>,
+        shown: watch::Receiver<Arc<Snapshot>>,
+        orders: mpsc::Sender<Told>,
+        keeper: JoinHandle<()>,
+    }
+
+    impl Bench {
+        fn begin(stores: &Rc<Stores>, shows: impl IntoIterator<Item = Shows>) -> Self {
+            let certificate = Shown::new(Text::new("node"), Word::of("Settled"), testing::now());
+            let (board, shown) = Board::new(Snapshot { certificates: vec![certificate], ..full() });
+            let context = Context {
+                board,
+                pod: "kafka-0".to_owned(),
+                channels: NodeChannels {
+                    node_id: 0.try_into().unwrap(),
+                    roles: ProcessRoles::Combined,
+                    listeners: Vec::new(),
+                    controllers: None,
+                    channels: Vec::new(),
+                },
+                reload: Reload::Engine,
+                release: None,
+                login: None,
+                controllers: Vec::new(),
+                engine_report: None,
+                start_note: None,
+                inputs: None,
+                keystores: vec![Rc::clone(stores) as Rc<dyn Keystore>],
+                trust_reloaded: RefCell::default(),
+                seen: RefCell::default(),
+                look: Notify::new(),
+            };
+            let (orders, taken) = mpsc::channel(4);
+            let world =
+                Fake { began: Instant::now(), shows: shows.into_iter().collect::<VecDeque<_>>().into() };
+            let keystore = Rc::clone(stores) as Rc<dyn Keystore>;
+            let keeper = spawn_local(keep(world, Rc::new(context), keystore, taken));
+            Self { stores: Rc::clone(stores), shown, orders, keeper }
+        }
+
+        /// Until so many turns have ended with this word.
+        async fn ended(&mut self, reason: &'static str, count: u64) {
+            let turns = |shown: &Arc<Snapshot>| shown.certificates[0].turns.get(&Word::of(reason)).copied();
+            let seen = self.shown.wait_for(|shown| turns(shown) >= Some(count));
+            assert!(timeout(HOUR, seen).await.is_ok(), "{reason}, after {:?}", self.stores.done());
+        }
+
+        /// What becomes of an order to renew.
+        async fn order(&self) -> Progress {
+            let (progress, mut told) = mpsc::channel(8);
+            self.orders.send(Told { wish: Wish::Renew { certificate: None }, progress }).await.unwrap();
+            loop {
+                let progress = told.recv().await.unwrap();
+                if progress.state != OrderState::Running {
+                    return progress;
+                }
+            }
+        }
+    }
+
+    /// The keeper's clock passes all of it in no time.
+    const HOUR: Duration = Duration::from_secs(60 * 60);
+
+    /// Made as the tests begin, for so many minutes.
+    fn bundle(minutes: u64) -> Bundle {
+        let ca = testing::root("ca");
+        let mut params = testing::leaf_params("kafka-0", &["kafka-0.kafka"]);
+        params.not_before = testing::now().into();
+        params.not_after = (testing::now() + Duration::from_secs(60 * minutes)).into();
+        let leaf = ca.sign(params);
+        Bundle::new(leaf.private_key(), leaf.certificate, Vec::new(), [ca.certificate])
+    }
+
+    fn stores(source: impl IntoIterator<Item = Fetched>) -> Rc<Stores> {
+        Rc::new(Stores {
+            installed: RefCell::new(bundle(30)),
+            kept: RefCell::default(),
+            source: source.into_iter().collect::<VecDeque<_>>().into(),
+            done: RefCell::default(),
+        })
+    }
+
+    fn run(test: impl Future<Output = ()>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+        LocalSet::new().block_on(&runtime.unwrap(), test);
+    }
+
+    #[test]
+    fn a_fetch_that_fails_is_tried_again_ever_later_until_one_succeeds() {
+        run(async {
+            let stores =
+                stores([Fetched::Fails, Fetched::Fails, Fetched::Fails, Fetched::Gives(bundle(600))]);
+            let mut bench = Bench::begin(&stores, []);
+            bench.ended("Renewed", 1).await;
+            assert_eq!(stores.done(), ["fetch", "fetch", "fetch", "fetch", "install"]);
+            let pauses: Vec<Duration> =
+                stores.done.borrow().windows(2).map(|two| two[1].1 - two[0].1).collect();
+            assert!(pauses[0] < pauses[1] && pauses[1] < pauses[2], "{pauses:?}");
+            assert_eq!(bench.shown.borrow().certificates[0].attempts, 0);
+        });
+    }
+
+    #[test]
+    fn an_order_is_answered_whether_it_could_be_carried_out_or_not() {
+        run(async {
+            let stores = stores([Fetched::Fails, Fetched::Gives(bundle(600))]);
+            let mut bench = Bench::begin(&stores, []);
+            bench.ended("Verified", 1).await;
+            let first = bench.order().await;
+            assert_eq!((first.state, first.reason), (OrderState::Failed, "SourceAway"));
+            let second = bench.order().await;
+            assert_eq!((second.state, second.reason), (OrderState::Done, "Renewed"));
+            assert_eq!(stores.done(), ["fetch", "fetch", "install"]);
+        });
+    }
+
+    #[test]
+    fn a_fetch_that_hangs_meets_its_deadline_and_is_let_go_of() {
+        run(async {
+            let (release, released) = threads::channel();
+            let stores = stores([Fetched::Hangs(released), Fetched::Gives(bundle(600))]);
+            let mut bench = Bench::begin(&stores, []);
+            // The clock does not go by itself while a thread is at work.
+            let timed_out = async {
+                loop {
+                    advance(Duration::from_secs(1)).await;
+                }
+            };
+            tokio::select! {
+                () = bench.ended("FetchTimedOut", 1) => {}
+                () = timed_out => {}
+            }
+            drop(release);
+            bench.ended("Renewed", 1).await;
+            assert_eq!(stores.done(), ["fetch", "fetch", "install"]);
+        });
+    }
+
+    #[test]
+    fn a_new_leaf_that_is_seen_broken_is_put_back_and_not_installed_again() {
+        run(async {
+            let broken = bundle(600);
+            let stores = stores([Fetched::Gives(broken.clone()), Fetched::Gives(broken)]);
+            let before = stores.installed.borrow().leaf().fingerprint();
+            let mut bench = Bench::begin(&stores, [Shows::WhatIsInstalled, Shows::Broken]);
+            bench.ended("NewLeafBroken", 2).await;
+            assert_eq!(stores.done(), ["fetch", "install", "put back", "fetch"]);
+            assert_eq!(stores.installed.borrow().leaf().fingerprint(), before);
+        });
+    }
+
+    #[test]
+    fn an_agent_that_ends_in_the_midst_of_a_turn_leaves_it_to_the_next_one() {
+        run(async {
+            let stores = stores([Fetched::Gives(bundle(600))]);
+            let mut bench = Bench::begin(&stores, [Shows::WhatIsInstalled, Shows::Nothing]);
+            let is_verifying = |shown: &Arc<Snapshot>| shown.certificates[0].state == Verifying;
+            bench.ended("Verified", 1).await;
+            bench.shown.wait_for(is_verifying).await.unwrap();
+            bench.keeper.abort();
+            assert!(bench.keeper.await.unwrap_err().is_cancelled());
+            let new = stores.installed.borrow().leaf().fingerprint();
+
+            let mut next = Bench::begin(&stores, []);
+            next.ended("Verified", 1).await;
+            assert_eq!(stores.done(), ["fetch", "install"]);
+            let shown = next.shown.borrow().certificates[0].installed.clone();
+            assert_eq!(shown.map(|leaf| leaf.fingerprint), Some(new));
+        });
     }
 }

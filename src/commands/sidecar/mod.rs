@@ -103,7 +103,7 @@ async fn drive(beside: Beside) -> Result<(), Failure> {
     for keystore in &context.keystores {
         let (tell, told) = mpsc::channel(MOST_ORDERS);
         keepers.insert(keystore.name().to_owned(), tell);
-        loops.spawn_local(keeper::keep(Rc::clone(&context), Rc::clone(keystore), told));
+        loops.spawn_local(keeper::keep(keeper::Real, Rc::clone(&context), Rc::clone(keystore), told));
     }
     loops.spawn_local(orders::pass_on(context.board.clone(), taken, keepers));
     loops.spawn_local(observe::observe(Rc::clone(&context)));
