@@ -68,28 +68,10 @@ show_case() {
 
 # `set -e` ends it at the first thing that goes wrong.
 run_alone() {
-    trap 'exit 143' TERM
-    trap clean_up EXIT
-    FOLDER="$(mktemp -d "${TMPDIR:-/tmp}/kraftlet-case.XXXXXX")"
+    make_folder case
     # shellcheck source=/dev/null
     . "$E2E_DIR/cases/$1.sh"
     run_case
-    PASSED=yes
-}
-
-# Stops what the case has started. A case that failed leaves its folder there; one that was interrupted does not.
-clean_up() {
-    local code=$?
-    trap - EXIT TERM
-    stop_nodes
-    # A case may have more to put away.
-    ! declare -F end_case >/dev/null || end_case
-    if [[ "$PASSED" == yes ]] || ((code == 143)); then
-        rm -rf "$FOLDER"
-    elif [[ -n "$FOLDER" ]]; then
-        say "kept: $FOLDER"
-    fi
-    exit "$code"
 }
 
 main() {
@@ -107,6 +89,4 @@ main() {
     ((failed == 0)) || exit 1
 }
 
-FOLDER=
-PASSED=no
 main "$@"

@@ -174,10 +174,7 @@ change_ca() {
             || die 1 "the sidecar of $pod takes no order: $(tail -n 1 "$FOLDER/order.out")"
     done
     event "the sidecars are told to forget the old CA"
-    until nobody_trusts "$FOLDER/old-ca.crt"; do
-        ((SECONDS < deadline)) || die 1 "some nodes still trust the old CA"
-        sleep 0.5
-    done
+    until_true "$((deadline - SECONDS))" nobody_trusts "$FOLDER/old-ca.crt" || die 1 "some nodes still trust the old CA"
     event "no node trusts the old CA"
 }
 

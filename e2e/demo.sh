@@ -39,7 +39,6 @@ QUORUM=static
 RELOAD=engine
 ONCE=no
 BRIEF=no
-KEEP=no
 
 LIFETIME_S=120
 # Records each second.
@@ -74,18 +73,9 @@ read_arguments() {
     done
 }
 
-clean_up() {
-    local code=$?
-    trap - EXIT INT TERM
+stop_others() {
     kill_load
     kill_sidecars
-    stop_nodes
-    if [[ "$KEEP" == yes ]]; then
-        say "kept: $FOLDER"
-    else
-        rm -rf "$FOLDER"
-    fi
-    exit "$code"
 }
 
 main() {
@@ -94,12 +84,8 @@ main() {
     fetch_and_build "$KAFKA"
     CLASS_PATH="$(java_class_path "$KAFKA" ClusterClient)"
     CLASS_PATH="$(java_class_path "$KAFKA" LoadClient)"
-    FOLDER="$(mktemp -d "${TMPDIR:-/tmp}/kraftlet-demo.XXXXXX")"
+    make_folder demo
     LOAD="$FOLDER/load"
-    trap clean_up EXIT
-    # Ctrl-C is the way to end the demo, so it is a success once the cluster has been shown.
-    trap 'exit 130' INT TERM
-
     say "Kafka $KAFKA, $MODE nodes, $QUORUM quorum, reload by $RELOAD, in $FOLDER"
     make_settings --lifetime "${LIFETIME_S}s" --reload "$RELOAD"
     bring_up_all
@@ -121,6 +107,7 @@ main() {
     if [[ "$ONCE" == no ]]; then
         say "up after $SECONDS s; clients may use $CLIENT_PROPERTIES"
         say "Ctrl-C ends it"
+        # Then it is the way to end the demo, and a success.
         trap 'exit 0' INT TERM
         go_on
     fi

@@ -42,18 +42,6 @@ read_arguments() {
     done
 }
 
-clean_up() {
-    local code=$?
-    trap - EXIT INT TERM
-    stop_nodes
-    if ((code == 0 || code == 130)); then
-        rm -rf "$FOLDER"
-    else
-        say "kept: $FOLDER"
-    fi
-    exit "$code"
-}
-
 write_settings() {
     local range
     range="$(loopback_range)"
@@ -106,10 +94,6 @@ keystore() {
     printf '%s' "$FOLDER/pods/$1/run/tls/node/keystore.pem"
 }
 
-fingerprint() {
-    openssl x509 -noout -fingerprint -sha256 | sed 's/.*=//; s/://g' | tr '[:upper:]' '[:lower:]'
-}
-
 installed_leaf() {
     fingerprint <"$(keystore "$1")"
 }
@@ -159,14 +143,11 @@ has_refused() {
     ! tail -n +2 "$(report "$1")" | grep -v -E "\"error\":\"[^\"]*$2" >/dev/null
 }
 
-# until SENTENCE COMMAND...: within 20 s it is so.
+# until_so SENTENCE COMMAND...: within 20 s it is so.
 until_so() {
-    local sentence="$1" deadline=$((SECONDS + 20))
+    local sentence="$1"
     shift
-    until "$@"; do
-        ((SECONDS < deadline)) || die 1 "not within 20 s: $sentence; $(cat "$(report "$BROKER")")"
-        sleep 0.05
-    done
+    until_true 20 "$@" || die 1 "not within 20 s: $sentence; $(cat "$(report "$BROKER")")"
     say "so it is: $sentence"
 }
 
@@ -229,7 +210,7 @@ expect_tools_work() {
 
 run_release() {
     KAFKA="$1"
-    FOLDER="$(mktemp -d "${TMPDIR:-/tmp}/kraftlet-engine.XXXXXX")"
+    make_folder engine
     PKI="$FOLDER/pki"
     SERIAL=0
     PODS=("$CONTROLLER" "$BROKER")
@@ -282,13 +263,10 @@ main() {
     install_missing
     command -v openssl >/dev/null || install_packages openssl
     fetch_and_build "${VERSIONS[@]}"
-    trap clean_up EXIT
-    trap 'exit 130' INT TERM
     for version in "${VERSIONS[@]}"; do
         run_release "$version"
     done
     say "done in $SECONDS s"
 }
 
-FOLDER=
 main "$@"

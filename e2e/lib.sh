@@ -14,7 +14,7 @@ KAFKA_VERSIONS=(3.7.2 3.9.2 4.1.2 4.3.1 4.4.0)
 
 # What cases.sh runs: each is a file of the same name in e2e/cases, with a function `run_case`.
 # shellcheck disable=SC2034
-CASES=(empty-disk empty-disk-dynamic sasl-scram pkcs12-and-secrets mounted-pki refused reload renewal-faults attach)
+CASES=(empty-disk empty-disk-dynamic sasl-scram pkcs12-and-secrets mounted-pki refused reload renewal-faults attach expired-leaf)
 
 # One line of progress. It goes to standard error, so that standard output stays the result.
 say() {
@@ -53,6 +53,16 @@ expect() {
 # The opposite of a command; `!` is no command that `expect` could run.
 not() {
     ! "$@"
+}
+
+# until_true SECONDS COMMAND...: runs a command again and again until it succeeds; fails when the time is up.
+until_true() {
+    local deadline=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        ((SECONDS < deadline)) || return 1
+        sleep 0.2
+    done
 }
 
 # Runs a command that needs the network, three times at most: a registry that does not answer once often does the

@@ -9,12 +9,40 @@ BROKERS=()
 declare -A PID_OF=()
 CLIENT_PID=
 
+# The script's own, removed at its end.
+FOLDER=
+
+# Whether the folder stays there in any case.
+KEEP=no
+
 # What is done each second while something is waited for.
 MEANWHILE=:
 
 # Small JVMs that are ready soon: six of them share two cores, and none lives long enough for the second compiler. A
 # broker's log cleaner alone takes 128 MB by default, so 256 MB are too few.
 JVM=(-Xmx512m -Xms64m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData)
+
+# make_folder NAME: sets FOLDER, and from then on has the script clean up at its end. Ctrl-C ends it too.
+make_folder() {
+    FOLDER="$(mktemp -d "${TMPDIR:-/tmp}/kraftlet-$1.XXXXXX")"
+    trap clean_up EXIT
+    trap 'exit 130' INT TERM
+}
+
+# Stops what the script has started. Where something went wrong its folder stays, unless somebody interrupted it.
+clean_up() {
+    local code=$?
+    trap - EXIT INT TERM
+    # A script may have started more than nodes.
+    ! declare -F stop_others >/dev/null || stop_others
+    stop_nodes
+    if [[ -n "$FOLDER" ]] && { [[ "$KEEP" == yes ]] || ((0 < code && code <= 128)); }; then
+        say "kept: $FOLDER"
+    else
+        rm -rf "$FOLDER"
+    fi
+    exit "$code"
+}
 
 # The settings of a cluster on one machine, as kraftlet proposes them; further flags may be given.
 make_settings() {
@@ -149,7 +177,6 @@ all_alive() {
 # The last lines of the log of each node that ended, or of all where none did, and the end of the demo.
 show_failure() {
     local pod dead=()
-    # shellcheck disable=SC2034  # read when demo.sh cleans up: the logs are wanted now
     KEEP=yes
     tail -n 5 "$FOLDER/client.err" >&2 || true
     for pod in "${PODS[@]}"; do

@@ -60,16 +60,11 @@ read_arguments() {
     done
 }
 
-clean_up() {
-    local code=$?
-    trap - EXIT INT TERM
+stop_others() {
     for LOAD_PID in "${LOADS[@]}"; do
         kill_load
     done
     kill_sidecars
-    stop_nodes
-    rm -rf "$FOLDER"
-    exit "$code"
 }
 
 main() {
@@ -85,9 +80,7 @@ main() {
     CLASS_PATH="$(java_class_path "$KAFKA" ClusterClient)"
     CLASS_PATH="$(java_class_path "$KAFKA" LoadClient)"
     CLASS_PATH="$(java_class_path "$KAFKA" ReloadTimer)"
-    FOLDER="$(mktemp -d "${TMPDIR:-/tmp}/kraftlet-bench.XXXXXX")"
-    trap clean_up EXIT
-    trap 'exit 130' INT TERM
+    make_folder bench
     begin
     measure_idle
     for ((round = 1; round <= ROUNDS; round++)); do

@@ -46,9 +46,6 @@ LEADERLESS_AT_MOST_MS=15000
 # How long the quorum is watched after it has lost its leader for good.
 LOST_FOR_S=60
 
-FOLDER=
-PASSED=no
-
 read_arguments() {
     while (($# > 0)); do
         case "$1" in
@@ -67,18 +64,9 @@ read_arguments() {
     done
 }
 
-clean_up() {
-    local code=$?
-    trap - EXIT INT TERM
+stop_others() {
     kill_load
     kill_sidecars
-    stop_nodes
-    if [[ "$PASSED" == yes ]] || ((code > 128)); then
-        rm -rf "$FOLDER"
-    else
-        say "kept: $FOLDER"
-    fi
-    exit "$code"
 }
 
 main() {
@@ -87,10 +75,8 @@ main() {
     fetch_and_build "$KAFKA"
     CLASS_PATH="$(java_class_path "$KAFKA" ClusterClient)"
     CLASS_PATH="$(java_class_path "$KAFKA" LoadClient)"
-    FOLDER="$(mktemp -d "${TMPDIR:-/tmp}/kraftlet-renewals.XXXXXX")"
+    make_folder renewals
     LOAD="$FOLDER/load"
-    trap clean_up EXIT
-    trap 'exit 130' INT TERM
     say "Kafka $KAFKA, $MODE nodes, $QUORUM quorum, reload by $RELOAD, in $FOLDER"
     make_settings --lifetime "${LIFETIME_S}s" --reload "$RELOAD"
     [[ "$RELOAD" == engine ]] || close_idle_connections
@@ -103,7 +89,6 @@ main() {
     else
         with_the_engine
     fi
-    PASSED=yes
     say "done in $SECONDS s"
 }
 

@@ -245,10 +245,6 @@ status_of() {
     { "$KRAFTLET" status --address "$(address_of "$1"):$READ_PORT" --output json 2>/dev/null || true; } | tr -d ' \n'
 }
 
-fingerprint() {
-    openssl x509 -noout -fingerprint -sha256 2>/dev/null | sed 's/.*=//; s/://g' | tr '[:upper:]' '[:lower:]'
-}
-
 served_at() {
     timeout 10 openssl s_client -connect "$(address_of "$1"):$2" -cert "$PKI/$1-good-1.crt" -key "$PKI/$1-good-1.key" \
         </dev/null 2>/dev/null | fingerprint
@@ -260,16 +256,6 @@ serves() {
     want="$(fingerprint <"$PKI/$1-$2.crt")"
     for port in 9091 9091 9091 9092 9092 9092 9093 9093 9093; do
         [[ "$(served_at "$1" "$port")" == "$want" ]] || return 1
-    done
-}
-
-# within SECONDS COMMAND...: until the command succeeds.
-within() {
-    local deadline=$((SECONDS + $1))
-    shift
-    until "$@"; do
-        ((SECONDS < deadline)) || return 1
-        sleep 0.2
     done
 }
 
@@ -288,11 +274,11 @@ is_content() {
 }
 
 await_content() {
-    within 60 is_content "$1" "$2" && serves "$1" "$2"
+    until_true 60 is_content "$1" "$2" && serves "$1" "$2"
 }
 
 inline_is_not_reloadable() {
-    expect "inline: the status says that it cannot be reloaded" within 30 status_says 3 InlinePemNotReloadable
+    expect "inline: the status says that it cannot be reloaded" until_true 30 status_says 3 InlinePemNotReloadable
 }
 
 # Whatever lies in somebody else's folders.
@@ -325,7 +311,7 @@ renewed() {
 the_raft_client_needs_a_restart() {
     local id
     for id in 0 1 2; do
-        expect "${FORMS[id]}: the raft client keeps its leaf until Kafka is restarted" within 20 status_says "$id" '"standing":"inUseUntilRestart"'
+        expect "${FORMS[id]}: the raft client keeps its leaf until Kafka is restarted" until_true 20 status_says "$id" '"standing":"inUseUntilRestart"'
         expect "the status says by when" status_says "$id" '"restartNeededBy":"20'
     done
 }
@@ -334,8 +320,8 @@ the_raft_client_needs_a_restart() {
 # begins after LOG_LINES.
 fault() {
     local id="$1" reason="$2" words="$3"
-    expect "${FORMS[id]}: $words: the status says $reason" within 40 status_says "$id" "$reason"
-    expect "the log says $reason" within 10 log_says "$id" "$reason"
+    expect "${FORMS[id]}: $words: the status says $reason" until_true 40 status_says "$id" "$reason"
+    expect "the log says $reason" until_true 10 log_says "$id" "$reason"
     expect "Kafka was not told" test "$(told "$id")" = "${TOLD[id]}"
     expect "Kafka serves the last good leaf" serves "$id" "$GOOD"
     expect "nothing was written" untouched "$id"
@@ -437,7 +423,7 @@ people_can_read_it() {
     done
 }
 
-# cases.sh stops the nodes.
-end_case() {
+# clean_up stops the nodes.
+stop_others() {
     kill_sidecars
 }

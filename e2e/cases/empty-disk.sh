@@ -118,13 +118,8 @@ expect_init_soon() {
 
 # Waits until a node's log has a line with this text.
 await_line() {
-    local tries
-    # 20 s are many times the 3 s of LeaderState.checkQuorumTimeoutMs.
-    for ((tries = 0; tries < 100; tries++)); do
-        ! grep -q -F -e "$2" "$FOLDER/$1.log" || return 0
-        sleep 0.2
-    done
-    return 1
+    # Many times the 3 s of LeaderState.checkQuorumTimeoutMs.
+    until_true 20 grep -q -F -e "$2" "$FOLDER/$1.log"
 }
 
 all_ask_for_a_certificate() {

@@ -86,3 +86,13 @@ mount_certificate() {
         cat "$folder/$ca.crt"
     done >"$target/ca.crt"
 }
+
+# openssl_date WHEN: as `openssl ca` wants it.
+openssl_date() {
+    date -u -d "$1" +%Y%m%d%H%M%SZ
+}
+
+# The SHA-256 of the first certificate of standard input, as kraftlet writes it.
+fingerprint() {
+    openssl x509 -noout -fingerprint -sha256 2>/dev/null | sed 's/.*=//; s/://g' | tr '[:upper:]' '[:lower:]'
+}

@@ -90,12 +90,7 @@ seen_in() {
 
 # A moment after `&` the process may still be this shell.
 await_seen() {
-    local tries
-    for ((tries = 0; tries < 50; tries++)); do
-        ! seen_in "$@" || return 0
-        sleep 0.1
-    done
-    return 1
+    until_true 5 seen_in "$@"
 }
 
 # client.properties, turned to the other listener.

@@ -123,10 +123,7 @@ dedicated() {
     local version="$1" quorum="$2" want="$3" controllers=()
     say "Kafka $version, dedicated controllers, $quorum quorum"
     begin_cluster "$version" 2
-    sed -i 's/^  roles: .*/  roles: [controller]/' "$FOLDER/cluster.yaml"
-    # The address of a node ends in its id and one.
-    sed -i 's/^  replicas: .*/&\n  nodeIds: {last: 9}/' "$FOLDER/cluster.yaml"
-    sed -i 's/^host: /- {statefulSet: broker, roles: [broker], replicas: 1, nodeIds: {first: 10}}\n&/' "$FOLDER/cluster.yaml"
+    dedicated_nodes
     printf 'reload: adminApi\n' >>"$FOLDER/cluster.yaml"
     [[ "$quorum" == static ]] || cat >>"$FOLDER/cluster.yaml" <<YAML
 quorum:
@@ -135,10 +132,6 @@ quorum:
   - {nodeId: 0, directoryId: $("$KRAFTLET" cluster-id)}
   - {nodeId: 1, directoryId: $("$KRAFTLET" cluster-id)}
 YAML
-    PODS=(demo-0 demo-1 broker-0)
-    # shellcheck disable=SC2034  # read by nodes.sh
-    BROKERS=(broker-0)
-    CLIENT_PROPERTIES="$FOLDER/pods/broker-0/run/client.properties"
     local_ca
     bring_up
     controllers=("$(address_of 0):9093" "$(address_of 1):9093")

@@ -40,26 +40,18 @@ make_late_leaf() {
     make_leaf "$PKI" "$1" "$2" demo-node "IP:$(address_of 0)" -startdate "$(openssl_date '-20 days')" -enddate "$(openssl_date '5 days')"
 }
 
-openssl_date() {
-    date -u -d "$1" +%Y%m%d%H%M%SZ
-}
-
 # Mounts a good leaf that has not been there before, and sets GOOD to its fingerprint.
 new_leaf() {
     LEAVES=$((LEAVES + 1))
     make_late_leaf intermediate "good-$LEAVES"
     mount_certificate "$PKI" "good-$LEAVES" "$MOUNTED" intermediate root
-    GOOD="$(fingerprint "$PKI/good-$LEAVES.crt")"
-}
-
-fingerprint() {
-    openssl x509 -in "$1" -noout -fingerprint -sha256 2>/dev/null | sed 's/.*=//; s/://g' | tr '[:upper:]' '[:lower:]'
+    GOOD="$(fingerprint <"$PKI/good-$LEAVES.crt")"
 }
 
 # What a listener serves to a client that is let in.
 served_at() {
     timeout 10 openssl s_client -connect "$(address_of 0):$1" -cert "$PKI/good-1.crt" -key "$PKI/good-1.key" \
-        -cert_chain "$PKI/intermediate.crt" </dev/null 2>/dev/null | fingerprint /dev/stdin
+        -cert_chain "$PKI/intermediate.crt" </dev/null 2>/dev/null | fingerprint
 }
 
 serves() {
@@ -71,15 +63,15 @@ serves() {
 
 # Waits until every listener serves the good leaf, and the sidecar says that it is so.
 await_served() {
-    local deadline=$((SECONDS + 180))
-    until serves "$GOOD" && is_content; do
-        ((SECONDS < deadline)) || return 1
-        sleep 0.2
-    done
+    until_true 180 is_served
+}
+
+is_served() {
+    serves "$GOOD" && is_content
 }
 
 is_content() {
-    look demo-0 /metrics 2>/dev/null | grep -q -F -e 'kraftlet_certificate_state{certificate="node",state="Serving"} 1'
+    says 'kraftlet_certificate_state{certificate="node",state="Serving"} 1' /metrics
 }
 
 # fault REASON SENTENCE: the reason is given everywhere, and the leaf from before is served.
@@ -97,20 +89,20 @@ begin_fault() {
 }
 
 await_reason() {
-    local deadline=$((SECONDS + 120))
-    until look demo-0 "$2" 2>/dev/null | grep -q -F -e "$1"; do
-        ((SECONDS < deadline)) || return 1
-        sleep 0.2
-    done
+    until_true 120 says "$1" "$2"
+}
+
+says() {
+    look demo-0 "$2" 2>/dev/null | grep -q -F -e "$1"
 }
 
 # A minute and a half: that Kafka is away is written down only when it lasts, for each of its starts begins so.
 await_log() {
-    local deadline=$((SECONDS + 90))
-    until tail -n "+$((LOG_LINES + 1))" "$FOLDER/demo-0.sidecar.log" | grep -q -F -e "$1"; do
-        ((SECONDS < deadline)) || return 1
-        sleep 0.2
-    done
+    until_true 90 has_logged "$1"
+}
+
+has_logged() {
+    tail -n "+$((LOG_LINES + 1))" "$FOLDER/demo-0.sidecar.log" | grep -q -F -e "$1"
 }
 
 heals() {
@@ -231,8 +223,8 @@ a_second_sidecar() {
     expect "the first one goes on" is_content
 }
 
-# cases.sh stops the nodes.
-end_case() {
+# clean_up stops the nodes.
+stop_others() {
     kill_sidecars
     [[ -z "$SMALL_DISK" ]] || umount -l "$SMALL_DISK"
 }

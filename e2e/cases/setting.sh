@@ -40,6 +40,17 @@ storage:
 YAML
 }
 
+# Makes dedicated controllers of the nodes of `begin_cluster`, and adds a broker of its own with node id 10.
+dedicated_nodes() {
+    sed -i 's/^  roles: .*/  roles: [controller]/' "$FOLDER/cluster.yaml"
+    # The address of a node ends in its id and one.
+    sed -i 's/^  replicas: .*/&\n  nodeIds: {last: 9}/' "$FOLDER/cluster.yaml"
+    sed -i 's/^host: /- {statefulSet: broker, roles: [broker], replicas: 1, nodeIds: {first: 10}}\n&/' "$FOLDER/cluster.yaml"
+    PODS+=(broker-0)
+    BROKERS=(broker-0)
+    CLIENT_PROPERTIES="$FOLDER/pods/broker-0/run/client.properties"
+}
+
 # The first three numbers of loopback addresses. Each script has a range of its own, taken from its process id, so that
 # two may run side by side.
 loopback_range() {
