@@ -7,12 +7,13 @@
 use std::time::Duration;
 
 use crate::certificates::chance::Chance;
+use crate::certificates::schedule::RETRY_TURN;
 
 /// A first failure is often a file that is being written, or a connection that broke.
 const FIRST: Duration = Duration::from_secs(1);
 
-/// A person who has repaired a source does not want to wait longer to see it work.
-pub const LONGEST: Duration = Duration::from_secs(5 * 60);
+/// As long as a source that issues is waited for.
+pub const LONGEST: Duration = RETRY_TURN;
 
 /// The longest wait once the leaf has run out: nobody can talk to the node, and each second counts.
 const LONGEST_WITHOUT_LEAF: Duration = Duration::from_secs(30);

@@ -396,6 +396,11 @@ impl State {
         self.failures = self.failures.saturating_add(1);
         let left = self.installed.map_or(Duration::ZERO, |leaf| leaf.validity.left(now));
         let again_at = now.checked_add(backoff::wait(policy.chance, self.failures, left));
+        let in_turn = || policy.schedule.retry_at(self.installed?.validity, now);
+        let fetch_at = match policy.source {
+            Issues::OnRequest => in_turn().or(again_at),
+            Issues::ByItself => again_at,
+        };
         let is_turns_end = match work {
             Work::Install(Part::Trust)
             | Work::Reload(Part::Trust)
@@ -412,10 +417,14 @@ impl State {
                 self.fetched = None;
                 // One that was installed before is still to be shown; the source is asked again after that.
                 let again = if self.open == Open::Nothing { &mut self.retry_at } else { &mut self.turn_at };
-                *again = again_at;
+                *again = fetch_at;
                 true
             }
-            Work::Fetch | Work::AskPeers | Work::Install(Part::Leaf) => {
+            Work::Fetch => {
+                self.retry_at = fetch_at;
+                true
+            }
+            Work::AskPeers | Work::Install(Part::Leaf) => {
                 self.retry_at = again_at;
                 true
             }

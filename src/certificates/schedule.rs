@@ -56,6 +56,9 @@ const MAX_BACKDATED_BY: Duration = Duration::from_secs(5 * 60);
 /// Files that came from outside wait no longer than this for their turn: they are there, and a person may be watching.
 pub const MAX_TURN: Duration = Duration::from_secs(10 * 60);
 
+/// A person who has repaired a source does not want to wait longer to see it work.
+pub const RETRY_TURN: Duration = Duration::from_secs(5 * 60);
+
 impl Slot {
     /// The slot of the node called `name` that stands at `rank`, counted from 0, among the `nodes` of the cluster.
     ///
@@ -83,7 +86,8 @@ impl Slot {
         let begins_ms =
             u64::try_from(u128::from(period_ms) * u128::from(self.number) / u128::from(self.count));
         let own_ms = begins_ms.unwrap_or(0) + self.jitter.below(width_ms / 2 + 1);
-        (self.cluster.below(period_ms) + own_ms) % period_ms.max(1)
+        // Of each period another chance: those who are due together should not be late together as well.
+        (self.cluster.with(period_ms).below(period_ms) + own_ms) % period_ms.max(1)
     }
 }
 
@@ -120,10 +124,26 @@ impl Schedule {
         if !installed.holds(seen_at) || left < installed.life() / 4 {
             return seen_at;
         }
-        let period_ms = rounded_down(whole_ms((left / 8).min(MAX_TURN)));
-        let Some(seen_ms) = ms_since_1970(seen_at).filter(|_| period_ms > 0) else { return seen_at };
-        let until_instant_ms = (self.slot.phase_ms(period_ms) + period_ms - seen_ms % period_ms) % period_ms;
-        seen_at.checked_add(Duration::from_millis(until_instant_ms)).unwrap_or(seen_at)
+        self.instant_from((left / 8).min(MAX_TURN), seen_at)
+    }
+
+    /// When to ask a source that issues again, after it failed at `now`: at the node's instant in a period of five
+    /// minutes. All who wait for one source ask it when it is back, and no two nodes of a cluster at one moment.
+    ///
+    /// `None` where the installed leaf has less than forty minutes left: then being in time matters more.
+    pub fn retry_at(&self, installed: Validity, now: SystemTime) -> Option<SystemTime> {
+        let is_calm = installed.holds(now) && installed.left(now) >= 8 * RETRY_TURN;
+        // The instant at which it has just failed is over.
+        let from = now.checked_add(Duration::from_secs(1))?;
+        is_calm.then(|| self.instant_from(RETRY_TURN, from))
+    }
+
+    /// The node's first instant at or after `from`, in a period of about this length.
+    fn instant_from(&self, period: Duration, from: SystemTime) -> SystemTime {
+        let period_ms = rounded_down(whole_ms(period));
+        let Some(from_ms) = ms_since_1970(from).filter(|_| period_ms > 0) else { return from };
+        let until_instant_ms = (self.slot.phase_ms(period_ms) + period_ms - from_ms % period_ms) % period_ms;
+        from.checked_add(Duration::from_millis(until_instant_ms)).unwrap_or(from)
     }
 }
 
@@ -251,6 +271,29 @@ mod tests {
         check(at(NOW), at(NOW - 1), at(NOW));
         let before_1970 = SystemTime::UNIX_EPOCH - Duration::from_secs(DAY * 100);
         check(before_1970, before_1970 + Duration::from_secs(DAY), before_1970 + Duration::from_secs(57_024));
+    }
+
+    #[test]
+    fn a_source_that_failed_is_asked_again_in_the_nodes_own_instant_of_five_minutes() {
+        let leaf = leaf(NOW, DAY);
+        let again = |rank, failed_at: SystemTime| schedule("kafka", rank, 3, 66).retry_at(leaf, failed_at);
+        let mut all: Vec<u128> = Vec::new();
+        for rank in 0..3 {
+            let first = again(rank, at(NOW + 16 * 60 * MINUTE)).unwrap();
+            assert!(first <= at(NOW + 16 * 60 * MINUTE + 300), "{first:?}");
+            // It failed again: the next one is a whole period later, wherever in between the answer came.
+            let next = again(rank, first).unwrap();
+            assert_eq!(again(rank, first + Duration::from_secs(30)), Some(next));
+            assert_eq!(next.duration_since(first).unwrap(), Duration::from_millis(294_912));
+            all.push(first.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() % 294_912);
+        }
+        all.sort_unstable();
+        all.push(all[0] + 294_912);
+        // Half of an eighth of the period.
+        assert!(all.windows(2).all(|pair| pair[1] - pair[0] > 18_000), "{all:?}");
+        for too_late in [NOW + DAY - 39 * MINUTE, NOW + DAY, NOW - DAY] {
+            assert_eq!(again(0, at(too_late)), None);
+        }
     }
 
     #[test]

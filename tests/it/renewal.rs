@@ -143,21 +143,38 @@ fn an_expired_leaf_and_one_from_the_future_are_renewed_at_once() {
     assert_eq!(early.send(Event::Tick), "Fetch");
 }
 
-#[test]
-fn a_source_that_fails_is_asked_again_later_and_later_and_at_once_by_order() {
-    let mut bench = Bench::serving(Issues::OnRequest);
-    assert_eq!(bench.on_day(60), "Fetch");
+/// How long it waits after each of so many failures of its source in a row.
+fn waits_after_failures(bench: &mut Bench, failures: usize) -> Vec<Duration> {
     let mut waits = Vec::new();
-    for _ in 0..12 {
+    for _ in 0..failures {
         assert_eq!(bench.done([failed("SourceDown")]), "Wait");
         let from = bench.now;
         assert_eq!(bench.pass(), "Fetch");
         waits.push(bench.now.duration_since(from).unwrap());
     }
-    assert!(waits[0] <= MINUTE / 60 && waits[11] >= MINUTE * 5 / 2 && waits[11] <= MINUTE * 5, "{waits:?}");
+    waits
+}
+
+#[test]
+fn a_source_that_fails_is_asked_again_in_the_nodes_turn_and_at_once_by_order() {
+    let mut bench = Bench::serving(Issues::OnRequest);
+    assert_eq!(bench.on_day(60), "Fetch");
+    let waits = waits_after_failures(&mut bench, 12);
+    assert!(waits.iter().all(|wait| *wait <= MINUTE * 5), "{waits:?}");
+    // From one of its instants to the next.
+    assert!(waits[1] >= MINUTE * 4 && waits[1..].iter().all(|wait| *wait == waits[1]), "{waits:?}");
     assert_eq!(bench.done([failed("SourceDown")]), "Wait");
     assert_eq!((bench.last_reason(), bench.state.failures()), ("SourceDown", 13));
     assert_eq!(bench.send(Event::Asked), "Fetch");
+}
+
+#[test]
+fn near_the_end_of_a_leaf_a_source_that_fails_is_asked_again_soon_and_then_later_and_later() {
+    let mut bench = Bench::serving(Issues::OnRequest);
+    bench.now = begin() + days(90) - MINUTE * 30;
+    assert_eq!(bench.send(Event::Tick), "Fetch");
+    let waits = waits_after_failures(&mut bench, 8);
+    assert!(waits[0] <= MINUTE / 60 && waits[7] >= MINUTE && waits[7] <= MINUTE * 4, "{waits:?}");
 }
 
 #[test]

@@ -58,6 +58,8 @@ struct Plan {
     lifetime: u64,
     /// The longest time for which a source is away in a bad world, one half of all time in all. Above a quarter of a life it cannot be helped.
     source_away: u64,
+    /// From when to when the source of a good world is away, for all nodes alike.
+    outage: (u64, u64),
     world: World,
 }
 
@@ -69,6 +71,7 @@ const FLEET: Plan = Plan {
     lasts: 0,
     lifetime: DAY,
     source_away: 6 * HOUR,
+    outage: (0, 0),
     world: World::Bad,
 };
 
@@ -101,6 +104,8 @@ struct Node<'a> {
     made: u64,
     /// By its own clock: when turns began because a leaf was due.
     begun: Vec<u64>,
+    /// When a leaf was fetched after failures.
+    retried: Vec<u64>,
     counted: &'a mut Counted,
 }
 
@@ -131,6 +136,7 @@ impl<'a> Node<'a> {
             on_disk_until: 0,
             made: 0,
             begun: Vec::new(),
+            retried: Vec::new(),
             counted,
         };
         let leaf = node.issue();
@@ -247,6 +253,9 @@ impl<'a> Node<'a> {
     fn source_works(&self) -> bool {
         let span = self.plan.source_away;
         let now = self.now + self.source_seed % span;
+        if (self.plan.outage.0..self.plan.outage.1).contains(&self.now) {
+            return false;
+        }
         let away_from = Dice::new(self.source_seed, now / span).between(0, span / 2);
         !self.is_bad()
             || self.now < self.works_until
@@ -267,6 +276,9 @@ impl<'a> Node<'a> {
                 self.counted.fetches += 1;
                 if !self.source_works() || fails {
                     return failed("SourceDown");
+                }
+                if self.state.failures() > 0 {
+                    self.retried.push(self.now);
                 }
                 let leaf = self.issue();
                 self.fetched = Some(leaf);
@@ -400,6 +412,35 @@ fn the_busiest_minute_of_leaves_of_a_day_is_at_most_three_times_the_mean() {
         let mean = f64::from(minutes.iter().sum::<u32>()) / minutes.len() as f64;
         println!("{plan:?}: mean minute {mean:.1}, busiest {busiest}");
         assert!(f64::from(busiest) <= 3.0 * mean, "{plan:?}: busiest minute {busiest}, mean {mean:.1}");
+    }
+}
+
+#[test]
+fn voters_that_have_waited_for_one_source_do_not_renew_at_one_moment() {
+    for seed in seeds() {
+        let mut waited = 0;
+        for cluster in 0..300 {
+            // Away for so long that most voters are due meanwhile, and not so long that a leaf comes near its end.
+            let from = Dice::new(seed, cluster).between(4 * HOUR, 8 * HOUR);
+            let plan =
+                Plan { seed, lasts: DAY, outage: (from, from + 7 * HOUR), world: World::Good, ..FLEET };
+            let mut counted = Counted::default();
+            let mut retried = Vec::new();
+            for rank in 0..3 {
+                let mut node = Node::new(&plan, cluster * plan.cluster + rank, &mut counted);
+                node.live();
+                assert!(node.now <= node.on_disk_until, "{plan:?}: a leaf ran out: {:?}", node.state);
+                retried.extend(node.retried);
+            }
+            retried.sort_unstable();
+            waited += retried.len();
+            for pair in retried.windows(2) {
+                // Half of a slot of five minutes, of which there are twice as many as nodes.
+                assert!(pair[1] - pair[0] > 9 * SECOND - 200, "{plan:?}: voters renew at {pair:?}");
+            }
+        }
+        println!("seed {seed}: {waited} renewals waited for the source");
+        assert!(waited > 300);
     }
 }
 
