@@ -238,11 +238,9 @@ impl Ordered {
 mod tests {
     use std::cell::RefCell;
     use std::collections::VecDeque;
-    use std::path::PathBuf;
     use std::sync::Arc;
     use std::sync::mpsc as threads;
 
-    use tokio::sync::Notify;
     use tokio::sync::watch;
     use tokio::task::JoinHandle;
     use tokio::task::LocalSet;
@@ -252,134 +250,27 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::certificates::schedule::Schedule;
-    use crate::certificates::schedule::Slot;
-    use crate::certificates::turn::Part;
     use crate::certificates::turn::Reason;
     use crate::certificates::turn::Seen;
-    use crate::cluster::pool::ProcessRoles;
-    use crate::cluster::settings::Reload;
     use crate::commands::sidecar::board::Board;
-    use crate::commands::sidecar::keystore::Fetching;
+    use crate::commands::sidecar::testing;
+    use crate::commands::sidecar::testing::Fetched;
+    use crate::commands::sidecar::testing::Stores;
+    use crate::commands::sidecar::testing::bundle;
+    use crate::commands::sidecar::testing::stores;
     use crate::health::snapshot::Certificate as Shown;
     use crate::health::snapshot::Snapshot;
     use crate::health::snapshot::State::Verifying;
     use crate::health::testing::full;
     use crate::health::text::Text;
     use crate::health::text::Word;
-    use crate::pki::certificate::Certificate;
-    use crate::pki::renew_point::RenewPoint;
-    use crate::pki::testing;
-    use crate::reload::channel::NodeChannels;
-    use crate::reload::node_properties::ListenerName;
-    use crate::reload::start_note::Material;
-
-    /// What the source does when it is asked.
-    enum Fetched {
-        Gives(Bundle),
-        Fails,
-        /// Until the other end is dropped.
-        Hangs(threads::Receiver<()>),
-    }
+    use crate::pki::testing::now;
 
     /// What Kafka does when it is looked at.
     enum Shows {
         WhatIsInstalled,
         Broken,
         Nothing,
-    }
-
-    /// Stores in memory, and a source that does as it is told and then fails.
-    struct Stores {
-        installed: RefCell<Bundle>,
-        kept: RefCell<Option<Bundle>>,
-        source: RefCell<VecDeque<Fetched>>,
-        /// What was done, and when.
-        done: RefCell<Vec<(&'static str, Instant)>>,
-    }
-
-    impl Stores {
-        fn did(&self, what: &'static str) {
-            self.done.borrow_mut().push((what, Instant::now()));
-        }
-
-        fn done(&self) -> Vec<&'static str> {
-            self.done.borrow().iter().map(|(what, _)| *what).collect()
-        }
-    }
-
-    impl Keystore for Stores {
-        fn name(&self) -> &str {
-            "node"
-        }
-
-        fn listeners(&self) -> &[ListenerName] {
-            &[]
-        }
-
-        fn files(&self) -> Vec<PathBuf> {
-            Vec::new()
-        }
-
-        fn issues(&self) -> bool {
-            true
-        }
-
-        fn is_ours(&self) -> bool {
-            true
-        }
-
-        fn schedule(&self) -> Schedule {
-            Schedule::new(RenewPoint::from_percent(66).unwrap(), Slot::new("c", "kafka-0", 0, 3))
-        }
-
-        fn installed(&self) -> Result<Option<Bundle>, Reason> {
-            Ok(Some(self.installed.borrow().clone()))
-        }
-
-        fn last_good(&self) -> Result<Option<Bundle>, Reason> {
-            Ok(self.kept.borrow().clone())
-        }
-
-        fn former(&self) -> Vec<Material> {
-            Vec::new()
-        }
-
-        fn fetching(&self) -> Result<Fetching, Reason> {
-            self.did("fetch");
-            let next = self.source.borrow_mut().pop_front().unwrap_or(Fetched::Fails);
-            Ok(Box::new(move || match next {
-                Fetched::Gives(bundle) => Ok(bundle),
-                Fetched::Fails => Err(Reason::new("SourceAway", "nobody is there")),
-                Fetched::Hangs(released) => {
-                    let _ = released.recv();
-                    Err(Reason::new("SourceAway", "it took too long"))
-                }
-            }))
-        }
-
-        fn trusted(&self, _now: SystemTime) -> Result<Option<Vec<Certificate>>, Reason> {
-            Ok(None)
-        }
-
-        fn check(&self, _: &Bundle, _: Option<&Bundle>, _: SystemTime) -> Result<(), Reason> {
-            Ok(())
-        }
-
-        fn install(&self, _part: Part, wanted: &Bundle, keep: bool) -> Result<(), Reason> {
-            self.did("install");
-            let before = self.installed.replace(wanted.clone());
-            if keep {
-                self.kept.replace(Some(before));
-            }
-            Ok(())
-        }
-
-        fn put_back(&self, _part: Part) -> Result<(), Reason> {
-            self.did("put back");
-            self.installed.replace(self.kept.borrow().clone().unwrap());
-            Ok(())
-        }
     }
 
     /// A clock that goes with tokio's, which stands still while there is work, and a Kafka without listeners.
@@ -390,7 +281,7 @@ mod tests {
 
     impl World for Fake {
         fn now(&self) -> SystemTime {
-            testing::now() + self.began.elapsed()
+            now() + self.began.elapsed()
         }
 
         async fn perform(&self, hands: &Hands, work: Work) -> Answer {
@@ -419,30 +310,9 @@ mod tests {
 
     impl Bench {
         fn begin(stores: &Rc<Stores>, shows: impl IntoIterator<Item = Shows>) -> Self {
-            let certificate = Shown::new(Text::new("node"), Word::of("Settled"), testing::now());
+            let certificate = Shown::new(Text::new("node"), Word::of("Settled"), now());
             let (board, shown) = Board::new(Snapshot { certificates: vec![certificate], ..full() });
-            let context = Context {
-                board,
-                pod: "kafka-0".to_owned(),
-                channels: NodeChannels {
-                    node_id: 0.try_into().unwrap(),
-                    roles: ProcessRoles::Combined,
-                    listeners: Vec::new(),
-                    controllers: None,
-                    channels: Vec::new(),
-                },
-                reload: Reload::Engine,
-                release: None,
-                login: None,
-                controllers: Vec::new(),
-                engine_report: None,
-                start_note: None,
-                inputs: None,
-                keystores: vec![Rc::clone(stores) as Rc<dyn Keystore>],
-                trust_reloaded: RefCell::default(),
-                seen: RefCell::default(),
-                look: Notify::new(),
-            };
+            let context = testing::context(board, stores);
             let (orders, taken) = mpsc::channel(4);
             let world =
                 Fake { began: Instant::now(), shows: shows.into_iter().collect::<VecDeque<_>>().into() };
@@ -473,25 +343,6 @@ mod tests {
 
     /// The keeper's clock passes all of it in no time.
     const HOUR: Duration = Duration::from_secs(60 * 60);
-
-    /// Made as the tests begin, for so many minutes.
-    fn bundle(minutes: u64) -> Bundle {
-        let ca = testing::root("ca");
-        let mut params = testing::leaf_params("kafka-0", &["kafka-0.kafka"]);
-        params.not_before = testing::now().into();
-        params.not_after = (testing::now() + Duration::from_secs(60 * minutes)).into();
-        let leaf = ca.sign(params);
-        Bundle::new(leaf.private_key(), leaf.certificate, Vec::new(), [ca.certificate])
-    }
-
-    fn stores(source: impl IntoIterator<Item = Fetched>) -> Rc<Stores> {
-        Rc::new(Stores {
-            installed: RefCell::new(bundle(30)),
-            kept: RefCell::default(),
-            source: source.into_iter().collect::<VecDeque<_>>().into(),
-            done: RefCell::default(),
-        })
-    }
 
     fn run(test: impl Future<Output = ()>) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();

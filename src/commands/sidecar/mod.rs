@@ -11,6 +11,8 @@ pub mod keystore;
 pub mod managed;
 pub mod attached;
 pub mod context;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod hands;
 pub mod verify;
 pub mod reload;
