@@ -30,6 +30,7 @@ use crate::reload::node_properties::ListenerName;
 use crate::reload::start_note::Material;
 
 /// What the source does when it is asked.
+#[allow(clippy::large_enum_variant, reason = "there is one of it at a time")]
 pub(crate) enum Fetched {
     Gives(Bundle),
     Fails,
