@@ -153,38 +153,20 @@ fn the_last_report_stands_when_time_is_up() {
 fn a_peer_trusts_a_leaf_or_refuses_it_or_cannot_be_asked() {
     let (ours, other) = (Authority::new(), Authority::new());
     let server = ours.leaf();
+    let asking = ours.server_with(&server);
+    let client = |trusted: &Authority, own| trusted.client(Some(own), "kafka-0.kafka");
     for (listener, config, client, want) in [
-        (
-            Listener::Controller(0),
-            ours.server_with(&server),
-            ours.client(Some(&ours), "kafka-0.kafka"),
-            "PeerTrusts",
-        ),
-        (
-            Listener::Controller(0),
-            ours.server_with(&server),
-            ours.client(Some(&other), "kafka-0.kafka"),
-            "PeerDoesNotTrust",
-        ),
+        (Listener::Controller(0), asking.clone(), client(&ours, &ours), "PeerTrusts"),
+        (Listener::Controller(0), asking.clone(), client(&ours, &other), "PeerDoesNotTrust"),
         (
             Listener::Controller(0),
             ours.server_without_client_auth(),
-            ours.client(Some(&other), "kafka-0.kafka"),
+            client(&ours, &other),
             "PeerAsksForNoLeaf",
         ),
         // We do not know the peer, which says nothing about what the peer thinks of us.
-        (
-            Listener::Controller(0),
-            ours.server_with(&server),
-            other.client(Some(&ours), "kafka-0.kafka"),
-            "PeerUnreachable",
-        ),
-        (
-            Listener::Silent,
-            ours.server_with(&server),
-            ours.client(Some(&ours), "kafka-0.kafka"),
-            "PeerUnreachable",
-        ),
+        (Listener::Controller(0), asking.clone(), client(&other, &ours), "PeerUnreachable"),
+        (Listener::Silent, asking, client(&ours, &ours), "PeerUnreachable"),
     ] {
         let seen = run(async {
             let patience = if matches!(listener, Listener::Silent) { IMPATIENCE } else { PATIENCE };
