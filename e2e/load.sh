@@ -33,12 +33,15 @@ write_load_properties() {
     } >"$CLIENT_PROPERTIES"
 }
 
+# What a JVM among nine others may take on two cores until a leader has answered it.
+LOAD_BEGINS_WITHIN_S=240
+
 # start_load RECORDS_PER_SECOND: its lines are in $LOAD.tsv, its sums in $LOAD.out.
 start_load() {
     java -Xmx160m -Xms32m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData "$(client_logging)" -cp "$CLASS_PATH" \
         LoadClient "$CLIENT_PROPERTIES" load "$1" "$LOAD.tsv" >"$LOAD.out" 2>"$LOAD.err" </dev/null &
     LOAD_PID=$!
-    await_load 0 60 '	leader	' || die 1 "the load did not begin: $(tail -n 3 "$LOAD.err")"
+    await_load 0 "$LOAD_BEGINS_WITHIN_S" '	leader	' || die 1 "the load did not begin: $(tail -q -n 3 "$LOAD.err" "$LOAD.tsv")"
 }
 
 # How many lines the load has written: where to look for what comes next.
