@@ -94,14 +94,6 @@ voters() {
     done
 }
 
-# The node ids of the controllers.
-voters() {
-    local pod
-    for pod in $(controllers); do
-        setting "$pod" node.id
-    done
-}
-
 # Sets LEADER to the pod that leads the quorum.
 find_leader() {
     local id pod
