@@ -108,6 +108,10 @@ pub struct Agent {
     /// The port of orders, on a loopback address only.
     #[serde(default = "default_orders_port")]
     pub orders_port: u16,
+    /// What the pod's spec says under this name: how long a stop may take as a whole. The call before a stop waits for
+    /// less, so that Kafka has time to end.
+    #[serde(default = "default_termination_grace_period_seconds")]
+    pub termination_grace_period_seconds: u32,
     /// The agent's login, for listeners with SASL.
     #[serde(default)]
     pub sasl: Option<AgentLogin>,
@@ -455,7 +459,12 @@ impl Default for Certificate {
 
 impl Default for Agent {
     fn default() -> Self {
-        Self { port: default_agent_port(), orders_port: default_orders_port(), sasl: None }
+        Self {
+            port: default_agent_port(),
+            orders_port: default_orders_port(),
+            termination_grace_period_seconds: default_termination_grace_period_seconds(),
+            sasl: None,
+        }
     }
 }
 
@@ -508,6 +517,11 @@ fn default_agent_port() -> u16 {
 
 fn default_orders_port() -> u16 {
     9641
+}
+
+/// Kubernetes' own default, 30 s, is too short for a broker that waits for its turn and moves its leaderships.
+pub fn default_termination_grace_period_seconds() -> u32 {
+    300
 }
 
 fn default_certificate() -> String {

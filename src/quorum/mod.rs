@@ -14,6 +14,7 @@ pub mod member;
 pub mod broker;
 pub mod isr;
 pub mod stop;
+pub mod departure;
 pub mod disagreement;
 pub mod judge;
 pub mod conditions;

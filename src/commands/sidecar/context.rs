@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use tokio::sync::Notify;
@@ -17,6 +18,7 @@ use crate::commands::inputs::Inputs;
 use crate::commands::sidecar::board::Board;
 use crate::commands::sidecar::controllers::Controllers;
 use crate::commands::sidecar::keystore::Keystore;
+use crate::health::pulse::Pulse;
 use crate::kafka::endpoint::Endpoint;
 use crate::kafka::endpoint::Tls;
 use crate::kafka::login::Login;
@@ -24,6 +26,7 @@ use crate::kafka::version::KafkaVersion;
 use crate::pki::certificate::Fingerprint;
 use crate::pki::handshake::TlsClient;
 use crate::pki::hostname::Host;
+use crate::quorum::departure::Patience;
 use crate::reload::channel::Channel;
 use crate::reload::channel::NodeChannels;
 use crate::reload::listener::NodeListener;
@@ -63,6 +66,12 @@ pub struct Context {
     pub seen: RefCell<Vec<Report>>,
     /// Wakes the observer.
     pub look: Notify,
+    /// The beats of the loops.
+    pub pulse: Pulse,
+    /// Told whenever somebody calls who is about to stop this node.
+    pub stops: Arc<Notify>,
+    /// How long such a stop may take.
+    pub patience: Patience,
 }
 
 impl Context {
@@ -99,12 +108,13 @@ impl Context {
         self.keystores.iter().find(|one| one.listeners().contains(listener))
     }
 
-    /// One of this node's listeners as the agent dials it.
-    pub fn endpoint(&self, listener: &NodeListener, client: &TlsClient) -> Endpoint {
+    /// One of this node's listeners as the agent dials it; with TLS if the listener has it and a client for it is there.
+    pub fn endpoint(&self, listener: &NodeListener, client: Option<&TlsClient>) -> Endpoint {
         let name = listener.tls_name.as_ref().map_or_else(|| listener.host.clone(), Host::to_string);
+        let client = client.filter(|_| listener.security_protocol.has_tls());
         Endpoint {
             address: listener.address(),
-            tls: Tls::new(client.clone(), &name).filter(|_| listener.security_protocol.has_tls()),
+            tls: client.and_then(|client| Tls::new(client.clone(), &name)),
             // A listener without SASL takes no login (ILLEGAL_SASL_STATE).
             login: self.login.clone().filter(|_| listener.security_protocol.has_sasl()),
         }

@@ -4,6 +4,7 @@ use std::future::pending;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
+use std::time::Instant;
 use std::time::SystemTime;
 
 use tokio::sync::mpsc;
@@ -68,6 +69,9 @@ pub struct Progress {
 /// The clock may jump, so nobody sleeps longer than this.
 const LOOK_AT_THE_CLOCK: Duration = Duration::from_secs(10);
 
+/// It looks at the clock far more often.
+const TURNS_WITHIN: Duration = Duration::from_secs(60);
+
 type Working<'a> = Pin<Box<dyn Future<Output = (Turn, Answer)> + 'a>>;
 
 impl World for Real {
@@ -98,7 +102,9 @@ pub async fn keep(
     let mut event = Event::Tick;
     // Files of somebody else may have changed while no agent was there to see it.
     let mut is_unseen = !hands.keystore.issues();
+    let beat = hands.context.pulse.loop_named("keeper", TURNS_WITHIN, Instant::now());
     loop {
+        beat.beat(Instant::now());
         let before = state.last().cloned();
         let (next, action) = renewal::step(&policy, state, event, world.now());
         state = next;

@@ -24,6 +24,11 @@ pub mod keeper;
 pub mod orders;
 pub mod show_channels;
 pub mod observe;
+pub mod errand;
+pub mod dialled;
+pub mod partitions;
+pub mod neighbours;
+pub mod show_quorum;
 pub mod quorum;
 pub mod node;
 
@@ -31,7 +36,6 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use std::time::Instant;
 
 use clap::Args;
 use tokio::signal::unix::SignalKind;
@@ -49,7 +53,6 @@ use crate::commands::sidecar::node::AttachArgs;
 use crate::commands::sidecar::node::Beside;
 use crate::health::io as health_io;
 use crate::health::io::Serving;
-use crate::health::pulse::Pulse;
 
 /// Keep this pod's certificates alive while Kafka runs, and say how things are.
 #[derive(Debug, Args)]
@@ -72,9 +75,6 @@ pub struct Sidecar {
 
 /// Orders that wait to be looked at; people give one at a time.
 const MOST_ORDERS: usize = 16;
-
-/// Nobody drives a stop yet, so nobody is kept waiting for it.
-const PRESTOP_WITHIN: Duration = Duration::ZERO;
 
 /// For names that are looked up and sources that are asked; each has a stack and an arena of its own.
 const MOST_THREADS: usize = 4;
@@ -107,8 +107,13 @@ async fn drive(beside: Beside) -> Result<(), Failure> {
     let mut loops = JoinSet::new();
     let (orders, taken) = mpsc::channel(MOST_ORDERS);
     let (stop, mut stopped) = watch_channel::channel(());
-    let pulse = Pulse::new(Instant::now());
-    let serving = Serving { snapshots, orders, pulse, stops: Arc::default(), prestop_within: PRESTOP_WITHIN };
+    let serving = Serving {
+        snapshots,
+        orders,
+        pulse: context.pulse.clone(),
+        stops: Arc::clone(&context.stops),
+        prestop_within: context.patience.wait,
+    };
     loops.spawn_local(health_io::serve(listeners, serving, async move {
         let _ = stopped.changed().await;
     }));

@@ -9,6 +9,8 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
 use std::time::SystemTime;
 
 use clap::Args;
@@ -21,6 +23,7 @@ use crate::certificates::schedule::Slot;
 use crate::cluster::engine;
 use crate::cluster::server_properties;
 use crate::cluster::settings::Reload;
+use crate::cluster::settings::default_termination_grace_period_seconds;
 use crate::commands::certificates;
 use crate::commands::failure::Exit;
 use crate::commands::failure::Failure;
@@ -38,6 +41,8 @@ use crate::commands::sidecar::managed::Managed;
 use crate::commands::sidecar::trust;
 use crate::health::address;
 use crate::health::address::Bound;
+use crate::health::prestop;
+use crate::health::pulse::Pulse;
 use crate::health::snapshot;
 use crate::health::snapshot::Agent;
 use crate::health::snapshot::Mode;
@@ -51,6 +56,7 @@ use crate::kafka::node_id::NodeId;
 use crate::kafka::version::KafkaVersion;
 use crate::pki::renew_point::RenewPoint;
 use crate::pod::name::PodName;
+use crate::quorum::departure::Patience;
 use crate::reload::channel::NodeChannels;
 use crate::reload::node_properties::NodeProperties;
 
@@ -75,6 +81,10 @@ pub struct AttachArgs {
     /// The port of orders, on loopback
     #[arg(long, env = "KRAFTLET_ORDERS_PORT", default_value_t = 9641, requires = "attach")]
     orders_port: u16,
+    /// What the pod's spec says under this name: a call before a stop waits for less
+    #[arg(long, env = "KRAFTLET_TERMINATION_GRACE_PERIOD_SECONDS", value_name = "SECONDS", requires = "attach",
+        default_value_t = default_termination_grace_period_seconds())]
+    termination_grace_period_seconds: u32,
     /// How to log in where a listener has SASL: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512
     #[arg(long, env = "KRAFTLET_SASL_MECHANISM", requires_all = ["attach", "sasl_username", "sasl_password_file"])]
     sasl_mechanism: Option<Mechanism>,
@@ -144,6 +154,9 @@ impl Beside {
             trust_reloaded: RefCell::default(),
             seen: RefCell::default(),
             look: Notify::new(),
+            pulse: Pulse::new(Instant::now()),
+            stops: Arc::default(),
+            patience: patience(inputs.cluster.settings.agent.termination_grace_period_seconds),
         };
         let bound = address::bound(&inputs.cluster, &inputs.node)?;
         Ok(Self { context, bound, snapshots, lock: Some(lock) })
@@ -192,9 +205,18 @@ impl Beside {
             trust_reloaded: RefCell::default(),
             seen: RefCell::default(),
             look: Notify::new(),
+            pulse: Pulse::new(Instant::now()),
+            stops: Arc::default(),
+            patience: patience(args.termination_grace_period_seconds),
         };
         Ok(Self { context, bound, snapshots, lock })
     }
+}
+
+/// What a stop may take, of a pod with this `terminationGracePeriodSeconds`.
+fn patience(seconds: u32) -> Patience {
+    let grace = Duration::from_secs(seconds.into());
+    Patience { wait: prestop::within(grace), grace }
 }
 
 fn board(

@@ -44,6 +44,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// One look, all listeners at once.
 const LOOK_WITHIN: Duration = Duration::from_secs(3);
 
+/// The longest pause and a look, with room to spare.
+const TURNS_WITHIN: Duration = Duration::from_secs(90);
+
 /// The note is for the next agent and for people.
 const NOTE_MODE: u32 = 0o644;
 
@@ -55,7 +58,9 @@ pub async fn observe(context: Rc<Context>) {
     let names = context.keystores.iter().flat_map(|one| context.listeners_of(one.listeners()));
     let listeners = names.count();
     let mut held: Option<Connection> = None;
+    let beat = context.pulse.loop_named("observer", TURNS_WITHIN, std::time::Instant::now());
     loop {
+        beat.beat(std::time::Instant::now());
         let now = SystemTime::now();
         let with_content = |one| Some((one, Keystore::installed(one).ok()??));
         let bundles: Vec<(&dyn Keystore, Bundle)> =

@@ -1,31 +1,40 @@
-//! The loop that looks at the controllers: how the quorum is, and what this node is in it.
+//! The loop that looks at the cluster: how the quorum is, what this node is in it, and whether it may stop now.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
+use std::time::Instant;
+use std::time::SystemTime;
 
-use tokio::time::sleep;
+use tokio::time::timeout;
 
-use crate::certificates::bundle::Bundle;
 use crate::cluster::io as cluster_io;
 use crate::commands::sidecar::context::Context;
-use crate::commands::sidecar::verify::tls_client;
-use crate::health::snapshot::Condition;
-use crate::health::text::Text;
-use crate::health::text::Word;
+use crate::commands::sidecar::dialled::Dialled;
+use crate::commands::sidecar::errand::Errand;
+use crate::commands::sidecar::neighbours;
+use crate::commands::sidecar::neighbours::Said;
+use crate::commands::sidecar::partitions;
+use crate::commands::sidecar::show_quorum;
 use crate::kafka::endpoint::Endpoint;
 use crate::kafka::meta_properties::MetaProperties;
 use crate::kafka::node_id::NodeId;
 use crate::kafka::uuid::Uuid;
-use crate::pki::handshake::TlsClient;
-use crate::quorum::conditions::Condition as Stated;
-use crate::quorum::conditions::conditions;
+use crate::quorum::departure::Departure;
+use crate::quorum::departure::Kafka;
+use crate::quorum::departure::Seen;
 use crate::quorum::io::BrokerLooker;
 use crate::quorum::io::Controller;
 use crate::quorum::io::Looker;
+use crate::quorum::isr::Isr;
 use crate::quorum::judge::Judge;
-use crate::quorum::view::Quorum;
-use crate::quorum::view::QuorumState;
-use crate::reload::listener::Serves;
+use crate::quorum::own::Own;
+use crate::quorum::sighting::Answer;
+use crate::quorum::sighting::BrokerSighting;
+use crate::quorum::sighting::OwnBroker;
+use crate::quorum::sighting::Sighting;
+use crate::quorum::stop::PeerStop;
+use crate::quorum::view::Stop;
 
 /// Between looks; a pod's own share is added, so that a cluster's agents do not ask all at once.
 const LOOK_EVERY: Duration = Duration::from_millis(1000);
@@ -38,109 +47,152 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 /// At every third look at the controllers, also at the brokers: what is seen there changes within seconds, not sooner.
 const BROKER_EVERY: usize = 3;
 
-/// Of many brokers, so many are asked at a time.
-const WITNESSES: usize = 2;
+/// Between looks at the partitions and at the other agents, as long as nobody waits for the outcome.
+const AT_REST_EVERY: Duration = Duration::from_secs(10);
 
-/// Whom to look at, with the leaf and the trust that they are dialled with.
-#[derive(Default)]
-struct Dialled {
-    bundle: Option<Bundle>,
-    controllers: Vec<Controller>,
-    own_broker: Option<Endpoint>,
-    other_brokers: Vec<(NodeId, Endpoint)>,
+/// A turn of the loop takes a few seconds at most.
+const TURNS_WITHIN: Duration = Duration::from_secs(30);
+
+/// What the loop has seen, and how it looks.
+struct Watch {
+    judge: Judge,
+    dialled: Dialled,
+    looker: Looker,
+    broker_looker: BrokerLooker,
+    partitions: Errand<Option<Isr>>,
+    neighbours: Errand<Vec<Said>>,
+    peers: BTreeMap<NodeId, PeerStop>,
+    departure: Departure,
+    kafka: Kafka,
+    turn: usize,
 }
 
 /// Looks for ever.
 pub async fn watch(context: Rc<Context>) {
-    let mut own = context.controllers.own.clone();
-    let mut judge = Judge::new(own.clone());
-    let mut looker = Looker::default();
-    let mut broker_looker = BrokerLooker::default();
-    let mut dialled = Dialled::default();
-    let mut turn = 0;
-    loop {
-        if own.directory_id.is_none() {
-            own.directory_id = directory_id(&context);
-            judge.know(own.clone());
-        }
-        dialled.refresh(&context);
-        let is_own = |one: &Controller| own.roles.is_controller() && one.node_id == Some(own.node_id);
-        let place = dialled.controllers.iter().position(is_own);
-        judge.take(&looker.look(&dialled.controllers, place, ANSWER_WITHIN).await);
-        if own.roles.is_broker() && turn % BROKER_EVERY == 0 {
-            let witnesses = dialled.witnesses(turn / BROKER_EVERY);
-            let own_listener = dialled.own_broker.as_ref();
-            let sighting = broker_looker.look(own.node_id, own_listener, &witnesses, ANSWER_WITHIN).await;
-            judge.take_broker(&sighting);
-        }
-        turn = turn.wrapping_add(1);
-        show(&context, &judge);
-        sleep(LOOK_EVERY + share(own.node_id)).await;
-    }
-}
-
-/// What the judge has found becomes part of the snapshot.
-fn show(context: &Context, judge: &Judge) {
-    let before = context.board.quorum();
-    context.board.change(|snapshot| {
-        snapshot.quorum = judge.quorum().cloned();
-        snapshot.broker = judge.broker().cloned();
-        snapshot.member = judge.member().filter(|_| judge.own().roles.is_controller()).cloned();
-    });
-    if let Some(quorum) = judge.quorum() {
-        tell(context, before.as_ref(), quorum);
-    }
-    let condition = |one: Stated| Condition {
-        reason: Word::of(one.reason),
-        sentence: Text::new(one.sentence),
-        since: one.since,
-        matters_at: one.matters_at,
-        remedy: Some(Text::new(one.remedy)),
+    let beat = context.pulse.loop_named("quorum", TURNS_WITHIN, Instant::now());
+    let mut watch = Watch {
+        judge: Judge::new(context.controllers.own.clone()),
+        dialled: Dialled::default(),
+        looker: Looker::default(),
+        broker_looker: BrokerLooker::default(),
+        partitions: Errand::default(),
+        neighbours: Errand::default(),
+        peers: BTreeMap::new(),
+        departure: Departure::default(),
+        kafka: Kafka::Unknown,
+        turn: 0,
     };
-    context.board.conditions("quorum", conditions(judge).into_iter().map(condition).collect());
+    loop {
+        beat.beat(Instant::now());
+        watch.know(&context);
+        watch.look().await;
+        watch.look_around(&context).await;
+        let stop = watch.stop(&context);
+        show_quorum::show(&context, &watch.judge, stop);
+        watch.turn = watch.turn.wrapping_add(1);
+        let pause = LOOK_EVERY + share(context.channels.node_id);
+        if timeout(pause, context.stops.notified()).await.is_ok() {
+            let before = watch.departure;
+            watch.departure = before.called(SystemTime::now());
+            show_quorum::tell_departure(&context, before, watch.departure, &[]);
+        }
+    }
 }
 
-impl Dialled {
-    /// Takes what is installed now; connections that are open stay.
-    fn refresh(&mut self, context: &Context) {
-        let Some(listener) = context.controllers.listener() else { return };
-        if !context.controllers.has_tls() {
-            if self.controllers.is_empty() {
-                self.dial(context, None);
+impl Watch {
+    /// What can change while the agent runs: the installed leaf, and a disk that is formatted.
+    fn know(&mut self, context: &Context) {
+        if self.judge.own().directory_id.is_none()
+            && let Some(directory_id) = directory_id(context)
+        {
+            let own = self.judge.own().clone();
+            self.judge.know(Own { directory_id: Some(directory_id), ..own });
+        }
+        self.dialled.refresh(context);
+    }
+
+    /// Asks the controllers, and at every third turn the brokers.
+    async fn look(&mut self) {
+        let (node_id, roles) = (self.judge.own().node_id, self.judge.own().roles);
+        let is_own = |one: &Controller| roles.is_controller() && one.node_id == Some(node_id);
+        let place = self.dialled.controllers.iter().position(is_own);
+        let sighting = self.looker.look(&self.dialled.controllers, place, ANSWER_WITHIN).await;
+        if roles.is_controller() {
+            self.kafka = controller_of(&sighting, place);
+        }
+        self.judge.take(&sighting);
+        if roles.is_broker() && self.turn.is_multiple_of(BROKER_EVERY) {
+            let witnesses = self.dialled.witnesses(self.turn / BROKER_EVERY);
+            let own = self.dialled.own_broker.as_ref();
+            let sighting = self.broker_looker.look(node_id, own, &witnesses, ANSWER_WITHIN).await;
+            if !roles.is_controller() {
+                self.kafka = broker_of(&sighting);
             }
-            return;
-        }
-        // Between two files of a renewal there may be nothing; what was there is still good.
-        let Ok(bundle) = context.installed_for(listener) else { return };
-        let is_same = |known: &Bundle| {
-            known.leaf().fingerprint() == bundle.leaf().fingerprint() && known.anchors() == bundle.anchors()
-        };
-        if self.bundle.as_ref().is_some_and(is_same) {
-            return;
-        }
-        if let Ok(client) = tls_client(&bundle) {
-            self.dial(context, Some(&client));
-            self.bundle = Some(bundle);
+            self.judge.take_broker(&sighting);
         }
     }
 
-    fn dial(&mut self, context: &Context, client: Option<&TlsClient>) {
-        let login = context.login.as_ref();
-        self.controllers = context.controllers.dialled(client, login);
-        let listener = context.channels.listeners.iter().find(|one| one.serves == Serves::Brokers);
-        let Some(listener) = listener else { return };
-        // The listener between brokers may have a certificate of its own.
-        let own = context.installed_for(&listener.name).ok().and_then(|bundle| tls_client(&bundle).ok());
-        let client = own.as_ref().or(client);
-        self.own_broker = client.map(|client| context.endpoint(listener, client));
-        self.other_brokers = context.controllers.other_brokers(listener.security_protocol, client, login);
+    /// Takes what slower looks have brought, and begins the next ones: without haste, unless somebody waits for them.
+    async fn look_around(&mut self, context: &Rc<Context>) {
+        if let Some(Some(isr)) = self.partitions.ended().await {
+            self.judge.take_isr(isr);
+        }
+        if let Some(said) = self.neighbours.ended().await {
+            self.peers.extend(said.iter().map(|one| (one.stop.node_id, one.stop)));
+            let quorums = said.into_iter().filter_map(|one| Some((one.stop.node_id, one.quorum?)));
+            self.judge.take_peers(&quorums.collect::<Vec<_>>());
+        }
+        let is_leaving = self.departure != Departure::Stays;
+        let own = self.judge.own();
+        if own.roles.is_broker() && self.partitions.is_due(every(is_leaving)) {
+            // Itself last: what it knows may be old just when it matters.
+            let others = self.dialled.witnesses(self.turn).into_iter().map(|(_, endpoint)| endpoint);
+            let brokers: Vec<Endpoint> = others.chain(self.dialled.own_broker.clone()).collect();
+            self.partitions.begin(partitions::read(own.node_id, brokers));
+        }
+        if self.neighbours.is_due(every(is_leaving || self.judge.disagreement().is_some())) {
+            self.neighbours.begin(neighbours::ask(Rc::clone(context)));
+        }
     }
 
-    /// Two other brokers, other ones each time.
-    fn witnesses(&self, turn: usize) -> Vec<(NodeId, Endpoint)> {
-        let from = turn.checked_rem(self.other_brokers.len()).unwrap_or(0);
-        let count = WITNESSES.min(self.other_brokers.len());
-        self.other_brokers.iter().cycle().skip(from).take(count).cloned().collect()
+    /// Whether the node may stop, and how far its stop is.
+    fn stop(&mut self, context: &Context) -> Stop {
+        let now = SystemTime::now();
+        let peers: Vec<PeerStop> = self.peers.values().copied().collect();
+        let before = self.departure;
+        let stop = self.judge.stop(&peers, before.announced_at(), before.released_at(), now);
+        let is_seen =
+            before.announced_at().is_some_and(|at| stop.seen_at.is_some_and(|seen_at| at < seen_at));
+        let seen = Seen { is_free: is_seen && stop.blockers.is_empty(), kafka: self.kafka };
+        self.departure = before.after(seen, context.patience, now);
+        show_quorum::tell_departure(context, before, self.departure, &stop.blockers);
+        Stop {
+            announced_at: self.departure.announced_at(),
+            released_at: self.departure.released_at(),
+            ..stop
+        }
+    }
+}
+
+fn every(is_awaited: bool) -> Duration {
+    if is_awaited { LOOK_EVERY } else { AT_REST_EVERY }
+}
+
+/// This node's Kafka as its controller's listener shows it.
+fn controller_of(sighting: &Sighting, place: Option<usize>) -> Kafka {
+    match place.and_then(|place| sighting.controllers.get(place)).map(|asked| &asked.answer) {
+        Some(Answer::Leads(_) | Answer::Follows | Answer::Refuses(_) | Answer::Silent(_)) => Kafka::There,
+        Some(Answer::Closed(_)) => Kafka::Away,
+        Some(Answer::Away(_) | Answer::NotAsked) | None => Kafka::Unknown,
+    }
+}
+
+/// This node's Kafka as its broker's listener shows it.
+fn broker_of(sighting: &BrokerSighting) -> Kafka {
+    match sighting.own {
+        Some(OwnBroker::Answers { .. } | OwnBroker::Silent) => Kafka::There,
+        Some(OwnBroker::Closed) => Kafka::Away,
+        None => Kafka::Unknown,
     }
 }
 
@@ -149,29 +201,6 @@ fn directory_id(context: &Context) -> Option<Uuid> {
     let path = context.controllers.metadata_log_dir.as_ref()?.join("meta.properties");
     let bytes = cluster_io::read(&path).ok()?;
     MetaProperties::decode(&bytes).ok()?.directory_id
-}
-
-/// A new leader and another state are told once.
-fn tell(context: &Context, before: Option<&Quorum>, now: &Quorum) {
-    let was = before.map_or(QuorumState::Unknown, |before| before.state);
-    if was != now.state {
-        match now.state {
-            QuorumState::Healthy => context.board.happened("QuorumHealthy", &now.sentence),
-            QuorumState::Unknown | QuorumState::Forming => {
-                context.board.happened("QuorumForming", &now.sentence)
-            }
-            QuorumState::Degraded => context.board.went_wrong("QuorumDegraded", &now.sentence),
-            QuorumState::MajorityLost => context.board.went_wrong("QuorumMajorityLost", &now.sentence),
-            QuorumState::Leaderless => context.board.went_wrong("QuorumLeaderless", &now.sentence),
-            QuorumState::Unstable => context.board.went_wrong("QuorumUnstable", &now.sentence),
-            QuorumState::Wedged => context.board.went_wrong("QuorumWedged", &now.sentence),
-        }
-    } else if let (Some(before), Some(leader)) = (before.and_then(|before| before.leader), now.leader)
-        && before != leader
-    {
-        let sentence = format!("node {leader} leads the quorum; it was node {before}");
-        context.board.happened("LeaderChanged", &sentence);
-    }
 }
 
 /// A node's own part of a second.

@@ -56,7 +56,7 @@ impl Hands {
         listeners.sort_by_key(|one| one.serves == Serves::Clients);
         let Some(listener) = listeners.first() else { return Err(nobody_to_ask()) };
         let client = client(&self.context, &listener.name)?;
-        let endpoint = self.context.endpoint(listener, &client);
+        let endpoint = self.context.endpoint(listener, Some(&client));
         let key = trigger::key(listener.name.as_str());
         let deadline = Instant::now() + RELOAD_WITHIN;
         Ok(reload_io::reload_itself(&endpoint, channels.node_id, &key, deadline).await)

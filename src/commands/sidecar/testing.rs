@@ -4,12 +4,13 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::mpsc as threads;
 use std::time::Duration;
+use std::time::Instant;
 use std::time::SystemTime;
 
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
 use crate::certificates::bundle::Bundle;
 use crate::certificates::schedule::Schedule;
@@ -23,9 +24,11 @@ use crate::commands::sidecar::context::Context;
 use crate::commands::sidecar::controllers::Controllers;
 use crate::commands::sidecar::keystore::Fetching;
 use crate::commands::sidecar::keystore::Keystore;
+use crate::health::pulse::Pulse;
 use crate::pki::certificate::Certificate;
 use crate::pki::renew_point::RenewPoint;
 use crate::pki::testing;
+use crate::quorum::departure::Patience;
 use crate::reload::channel::NodeChannels;
 use crate::reload::node_properties::ListenerName;
 use crate::reload::node_properties::NodeProperties;
@@ -177,5 +180,8 @@ pub(crate) fn context(board: Board, stores: &Rc<Stores>) -> Context {
         trust_reloaded: RefCell::default(),
         seen: RefCell::default(),
         look: Notify::new(),
+        pulse: Pulse::new(Instant::now()),
+        stops: Arc::default(),
+        patience: Patience { wait: Duration::from_secs(60), grace: Duration::from_secs(90) },
     }
 }

@@ -141,7 +141,7 @@ pub(crate) fn checks(
     let ours = ours(bundle, SystemTime::now());
     let check = |listener: &NodeListener| Check {
         listener: listener.name.to_string(),
-        endpoint: Endpoint { login: None, ..context.endpoint(listener, &client) },
+        endpoint: Endpoint { login: None, ..context.endpoint(listener, Some(&client)) },
         handshakes: handshakes(context.reload, listener),
         wanted: Wanted {
             leaf: bundle.leaf().fingerprint(),

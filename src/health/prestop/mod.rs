@@ -21,6 +21,17 @@ pub enum Waited {
     AgentStops,
 }
 
+/// What Kafka gets of the grace period at least, and of a long one a fifth: it moves its leaderships, waits for the
+/// controller's word (`BrokerLifecycleManager.beginControlledShutdown`) and flushes its logs. After the grace period it
+/// is killed and has to recover them.
+const FOR_KAFKA: Duration = Duration::from_secs(30);
+
+/// How long a call before a stop may take of a pod's `terminationGracePeriodSeconds`, which it counts against. Of a short
+/// one both get half.
+pub fn within(grace: Duration) -> Duration {
+    grace.saturating_sub(FOR_KAFKA.max(grace / 5).min(grace / 2))
+}
+
 /// Whether the wait is over: the release is announced; or the stop is, and a look after that found nothing that holds
 /// the node back.
 pub fn is_over(stop: Option<&Stop>) -> bool {
@@ -85,6 +96,13 @@ mod tests {
         check(Some(5), Some(6), true, None, false);
         check(Some(5), Some(6), false, None, true);
         check(Some(5), Some(6), true, Some(7), true);
+    }
+
+    #[test]
+    fn kafka_gets_its_part_of_the_grace_period() {
+        for (grace, want) in [(0, 0), (10, 5), (30, 15), (60, 30), (90, 60), (300, 240), (3600, 2880)] {
+            assert_eq!(within(Duration::from_secs(grace)), Duration::from_secs(want), "{grace}");
+        }
     }
 
     #[test]
