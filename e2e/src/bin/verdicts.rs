@@ -115,7 +115,8 @@ fn look(agent: &mut Asker) -> Vec<(&'static str, String)> {
         let value = status.pointer(place).unwrap_or(&Value::Null);
         all.push((name, value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
     }
-    all.push(("conditions", words_of(status.pointer("/conditions")).join(",")));
+    let conditions = words_of(status.pointer("/conditions"));
+    all.push(("conditions", if conditions.is_empty() { "none".to_owned() } else { conditions.join(",") }));
     all
 }
 
