@@ -41,6 +41,8 @@ pub struct Controller {
 #[derive(Default)]
 pub struct Looker {
     asked: Vec<Line<Answer>>,
+    /// To the broker that was asked last.
+    broker: Line<Answer>,
     /// Where the last leader that answered is.
     leader: Option<usize>,
 }
@@ -99,6 +101,26 @@ impl Looker {
             answer,
         });
         Sighting { at, controllers: asked.collect() }
+    }
+
+    /// Where no controller speaks with this node, asks another broker, which passes the question on to the leader. What
+    /// it says beside that is of no use: that it cannot reach a leader says nothing of the controllers.
+    pub async fn ask_broker(
+        &mut self,
+        sighting: &mut Sighting,
+        (node_id, endpoint): &(NodeId, Endpoint),
+        within: Duration,
+    ) {
+        let speaks = |one: &Asked| matches!(one.answer, Answer::Leads(_) | Answer::Follows);
+        if sighting.controllers.iter().any(speaks) {
+            return;
+        }
+        let deadline = Instant::now() + within;
+        let said = self.broker.ask(endpoint, deadline, Connection::describe_quorum, answer).await;
+        if leads(&said) {
+            let (node_id, address) = (Some(*node_id), endpoint.address.clone());
+            sighting.controllers.push(Asked { node_id, address, answer: said });
+        }
     }
 
     async fn ask(

@@ -34,6 +34,7 @@ use crate::quorum::sighting::BrokerSighting;
 use crate::quorum::sighting::OwnBroker;
 use crate::quorum::sighting::Sighting;
 use crate::quorum::stop::PeerStop;
+use crate::quorum::view::BrokerStanding;
 use crate::quorum::view::Stop;
 
 /// Between looks; a pod's own share is added, so that a cluster's agents do not ask all at once.
@@ -44,7 +45,8 @@ const SHARES: u32 = 7;
 /// What one round of questions gets. A leader answers within milliseconds; half of the fetch timeout is long.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
-/// At every third look at the controllers, also at the brokers: what is seen there changes within seconds, not sooner.
+/// At every third look at the controllers, also at the brokers: what is seen there changes within seconds, not sooner. A
+/// broker that does not serve yet is looked at each time.
 const BROKER_EVERY: usize = 3;
 
 /// Between looks at the partitions and at the other agents, as long as nobody waits for the outcome.
@@ -116,12 +118,16 @@ impl Watch {
         let (node_id, roles) = (self.judge.own().node_id, self.judge.own().roles);
         let is_own = |one: &Controller| roles.is_controller() && one.node_id == Some(node_id);
         let place = self.dialled.controllers.iter().position(is_own);
-        let sighting = self.looker.look(&self.dialled.controllers, place, ANSWER_WITHIN).await;
+        let mut sighting = self.looker.look(&self.dialled.controllers, place, ANSWER_WITHIN).await;
+        if let Some(broker) = self.dialled.witnesses(self.turn).first() {
+            self.looker.ask_broker(&mut sighting, broker, ANSWER_WITHIN).await;
+        }
         if roles.is_controller() {
             self.kafka = controller_of(&sighting, place);
         }
         self.judge.take(&sighting);
-        if roles.is_broker() && self.turn.is_multiple_of(BROKER_EVERY) {
+        let serves = self.judge.broker().is_some_and(|one| one.standing == BrokerStanding::Unfenced);
+        if roles.is_broker() && (!serves || self.turn.is_multiple_of(BROKER_EVERY)) {
             let witnesses = self.dialled.witnesses(self.turn / BROKER_EVERY);
             let own = self.dialled.own_broker.as_ref();
             let sighting = self.broker_looker.look(node_id, own, &witnesses, ANSWER_WITHIN).await;
