@@ -33,6 +33,7 @@ use crate::quorum::sighting::Answer;
 use crate::quorum::sighting::BrokerSighting;
 use crate::quorum::sighting::OwnBroker;
 use crate::quorum::sighting::Sighting;
+use crate::quorum::startup::start::Heard;
 use crate::quorum::stop::PeerStop;
 use crate::quorum::view::BrokerStanding;
 use crate::quorum::view::Stop;
@@ -87,7 +88,7 @@ pub async fn watch(context: Rc<Context>) {
     loop {
         beat.beat(Instant::now());
         watch.know(&context);
-        watch.look().await;
+        watch.look(&context).await;
         watch.look_around(&context).await;
         let stop = watch.stop(&context);
         show_quorum::show(&context, &watch.judge, stop);
@@ -114,7 +115,7 @@ impl Watch {
     }
 
     /// Asks the controllers, and at every third turn the brokers.
-    async fn look(&mut self) {
+    async fn look(&mut self, context: &Context) {
         let (node_id, roles) = (self.judge.own().node_id, self.judge.own().roles);
         let is_own = |one: &Controller| roles.is_controller() && one.node_id == Some(node_id);
         let place = self.dialled.controllers.iter().position(is_own);
@@ -125,6 +126,9 @@ impl Watch {
         if roles.is_controller() {
             self.kafka = controller_of(&sighting, place);
         }
+        if !roles.is_broker() {
+            context.heard.set(Some(Heard::of_controller(&sighting, place)));
+        }
         self.judge.take(&sighting);
         let serves = self.judge.broker().is_some_and(|one| one.standing == BrokerStanding::Unfenced);
         if roles.is_broker() && (!serves || self.turn.is_multiple_of(BROKER_EVERY)) {
@@ -134,6 +138,7 @@ impl Watch {
             if !roles.is_controller() {
                 self.kafka = broker_of(&sighting);
             }
+            context.heard.set(Some(Heard::of_broker(&sighting)));
             self.judge.take_broker(&sighting);
         }
     }
