@@ -116,10 +116,10 @@ replace() {
 }
 
 # Both are asked at the same moment. The one that may go first is away for as long as it takes to stop and to come back;
-# the other one's answer must not come before it votes again, and its partitions are in sync, which the load shows. Its own
-# agent may need a moment more to see that.
+# the other one's answer must not come before it serves again, as its Kafka has written down. Its own agent may need a moment
+# more to see that.
 two_at_once() {
-    local first second waiting=()
+    local first second times waiting=()
     event "deleting the pods $1 and $2 at once"
     let_go "$1" &
     waiting+=($!)
@@ -133,10 +133,16 @@ two_at_once() {
     SICK=("$first")
     end_pod "$first"
     expect "$second waits while $first is away" not has_gone "$second"
+    times="$(times_unfenced "$first")"
     begin_pod "$first" "$FOLDER/cluster.yaml"
     wait "${waiting[@]}" || die 1 "$second may not stop"
-    expect "$first votes again when $second goes" grep -q -E '^(CaughtUp|Leader)$' <<<"$(said_last "$first" member)"
+    expect "$first serves again when $second goes" test "$(times_unfenced "$first")" -gt "$times"
     replace "$second"
+}
+
+# How often a broker was let in (BrokerLifecycleManager).
+times_unfenced() {
+    grep -c -F -e 'The broker has been unfenced' "$FOLDER/$1.log"
 }
 
 has_gone() {
