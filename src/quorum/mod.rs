@@ -13,6 +13,7 @@ pub mod verdict;
 pub mod member;
 pub mod broker;
 pub mod isr;
+pub mod startup;
 pub mod stop;
 pub mod departure;
 pub mod disagreement;

@@ -155,15 +155,20 @@ pub enum BrokerStanding {
 /// How far this node has come since its Kafka started.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Startup {
-    /// Every log directory has its `meta.properties`.
+    /// Every log directory has its `meta.properties`, or its Kafka has answered and so must have what it needs.
     pub formatted: bool,
-    /// It has answered with metadata applied, since this agent or its Kafka started.
+    /// It has answered with metadata applied, since its Kafka started or, where that was before, since this agent did. A
+    /// controller alone applies them before it answers at all.
     pub metadata_applied: bool,
-    /// Logs that are being recovered after an unclean stop: how many of how many.
+    /// Logs that are being recovered after an unclean stop: how many of how many. `None` as well where its Kafka does not
+    /// run, and where its listener is open or was not asked.
     pub recovery: Option<Recovery>,
 }
 
-/// Log recovery after an unclean stop.
+/// Log recovery after an unclean stop, by what it leaves in the directories of the partitions.
+///
+/// What cannot be told counts as not done: what was recovered before an agent came that has begun in the midst of it, and
+/// after such a beginning also logs that were stopped cleanly. A partition that is about to be deleted is not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Recovery {
     /// Partition directories that are done.

@@ -1,5 +1,6 @@
 //! What all loops of the sidecar know of the node.
 
+use std::cell::Cell;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ use crate::pki::certificate::Fingerprint;
 use crate::pki::handshake::TlsClient;
 use crate::pki::hostname::Host;
 use crate::quorum::departure::Patience;
+use crate::quorum::startup::start::Heard;
 use crate::reload::channel::Channel;
 use crate::reload::channel::NodeChannels;
 use crate::reload::listener::NodeListener;
@@ -66,6 +68,8 @@ pub struct Context {
     pub seen: RefCell<Vec<Report>>,
     /// Wakes the observer.
     pub look: Notify,
+    /// What the node's own listener was last heard to say.
+    pub heard: Cell<Option<Heard>>,
     /// The beats of the loops.
     pub pulse: Pulse,
     /// Told whenever somebody calls who is about to stop this node.

@@ -33,6 +33,8 @@ pub struct Controllers {
     pub own: Own,
     /// Where `meta.properties` of the metadata log lies.
     pub metadata_log_dir: Option<PathBuf>,
+    /// All log directories, that of the metadata log among them.
+    pub log_dirs: Vec<PathBuf>,
 }
 
 struct Address {
@@ -100,15 +102,20 @@ impl Controllers {
     }
 
     fn new(properties: &NodeProperties, channels: &NodeChannels, addresses: Vec<Address>, own: Own) -> Self {
-        let log_dir = |key| properties.list(key).first().map(PathBuf::from);
+        // Kafka's order: one key counts, and a list goes before its singular.
+        let keys = ["log.dirs", "log.dir"].map(|key| properties.list(key));
+        let log_dirs = keys.into_iter().find(|list| !list.is_empty()).unwrap_or_default();
+        let log_dirs: Vec<PathBuf> = log_dirs.into_iter().map(PathBuf::from).collect();
+        let own_place = properties.list("metadata.log.dir").first().map(PathBuf::from);
+        let metadata_log_dir = own_place.or_else(|| log_dirs.first().cloned());
+        let all: BTreeSet<PathBuf> = log_dirs.into_iter().chain(metadata_log_dir.clone()).collect();
         Self {
             listener: channels.controllers.clone(),
             addresses,
             other_brokers: Vec::new(),
             own,
-            metadata_log_dir: log_dir("metadata.log.dir")
-                .or_else(|| log_dir("log.dirs"))
-                .or_else(|| log_dir("log.dir")),
+            metadata_log_dir,
+            log_dirs: all.into_iter().collect(),
         }
     }
 

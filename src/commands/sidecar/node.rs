@@ -1,5 +1,6 @@
 //! The node the sidecar stands beside: one that `init` has prepared, or one that somebody else configures.
 
+use std::cell::Cell;
 use std::cell::RefCell;
 use std::fs::File;
 use std::net::IpAddr;
@@ -154,6 +155,7 @@ impl Beside {
             trust_reloaded: RefCell::default(),
             seen: RefCell::default(),
             look: Notify::new(),
+            heard: Cell::default(),
             pulse: Pulse::new(Instant::now()),
             stops: Arc::default(),
             patience: patience(inputs.cluster.settings.agent.termination_grace_period_seconds),
@@ -205,6 +207,7 @@ impl Beside {
             trust_reloaded: RefCell::default(),
             seen: RefCell::default(),
             look: Notify::new(),
+            heard: Cell::default(),
             pulse: Pulse::new(Instant::now()),
             stops: Arc::default(),
             patience: patience(args.termination_grace_period_seconds),

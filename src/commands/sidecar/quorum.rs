@@ -33,6 +33,7 @@ use crate::quorum::sighting::Answer;
 use crate::quorum::sighting::BrokerSighting;
 use crate::quorum::sighting::OwnBroker;
 use crate::quorum::sighting::Sighting;
+use crate::quorum::startup::start::Heard;
 use crate::quorum::stop::PeerStop;
 use crate::quorum::view::BrokerStanding;
 use crate::quorum::view::Stop;
@@ -48,6 +49,9 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 /// At every third look at the controllers, also at the brokers: what is seen there changes within seconds, not sooner. A
 /// broker that does not serve yet is looked at each time.
 const BROKER_EVERY: usize = 3;
+
+/// At every fifth look the stores are read: connections outlive leaves, and a new one is for the next connection.
+const REFRESH_EVERY: usize = 5;
 
 /// Between looks at the partitions and at the other agents, as long as nobody waits for the outcome.
 const AT_REST_EVERY: Duration = Duration::from_secs(10);
@@ -87,7 +91,7 @@ pub async fn watch(context: Rc<Context>) {
     loop {
         beat.beat(Instant::now());
         watch.know(&context);
-        watch.look().await;
+        watch.look(&context).await;
         watch.look_around(&context).await;
         let stop = watch.stop(&context);
         show_quorum::show(&context, &watch.judge, stop);
@@ -110,11 +114,13 @@ impl Watch {
             let own = self.judge.own().clone();
             self.judge.know(Own { directory_id: Some(directory_id), ..own });
         }
-        self.dialled.refresh(context);
+        if self.dialled.controllers.is_empty() || self.turn.is_multiple_of(REFRESH_EVERY) {
+            self.dialled.refresh(context);
+        }
     }
 
     /// Asks the controllers, and at every third turn the brokers.
-    async fn look(&mut self) {
+    async fn look(&mut self, context: &Context) {
         let (node_id, roles) = (self.judge.own().node_id, self.judge.own().roles);
         let is_own = |one: &Controller| roles.is_controller() && one.node_id == Some(node_id);
         let place = self.dialled.controllers.iter().position(is_own);
@@ -125,6 +131,9 @@ impl Watch {
         if roles.is_controller() {
             self.kafka = controller_of(&sighting, place);
         }
+        if !roles.is_broker() {
+            context.heard.set(Some(Heard::of_controller(&sighting, place)));
+        }
         self.judge.take(&sighting);
         let serves = self.judge.broker().is_some_and(|one| one.standing == BrokerStanding::Unfenced);
         if roles.is_broker() && (!serves || self.turn.is_multiple_of(BROKER_EVERY)) {
@@ -134,6 +143,7 @@ impl Watch {
             if !roles.is_controller() {
                 self.kafka = broker_of(&sighting);
             }
+            context.heard.set(Some(Heard::of_broker(&sighting)));
             self.judge.take_broker(&sighting);
         }
     }

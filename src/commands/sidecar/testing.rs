@@ -1,5 +1,6 @@
 //! Stores, a source and a node for tests of the loops: all in memory, and as they are told.
 
+use std::cell::Cell;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -180,6 +181,7 @@ pub(crate) fn context(board: Board, stores: &Rc<Stores>) -> Context {
         trust_reloaded: RefCell::default(),
         seen: RefCell::default(),
         look: Notify::new(),
+        heard: Cell::default(),
         pulse: Pulse::new(Instant::now().into_std()),
         stops: Arc::default(),
         patience: Patience { wait: Duration::from_secs(60), grace: Duration::from_secs(90) },
