@@ -18,7 +18,8 @@ usage: e2e/probe-bench.sh [--floor] [--seconds N]
 
 One node with its sidecar. /livez, /readyz and /startupz are asked 1000 times a second in turn, nine of ten on connections
 that are kept; times count from when a request was due. Prints a table with the goals, and ends with 1 where one is missed.
-  --floor       p99 of 5 ms instead of 1 ms, for a machine that is busy with other things
+  --floor       p99 of 5 ms instead of 1 ms, and what a thread that asks nobody is late is taken off: for a machine that
+                is busy with other things
   --seconds N   how long with Kafka up, how long down and how long frozen (default 30)
 TEXT
 }
@@ -30,12 +31,17 @@ RATE=1000
 SECONDS_EACH=30
 
 P99_US_AT_MOST=1000
+# Whether the machine may be late by itself.
+BUSY=no
 MEMORY_KB_AT_MOST=$((10 * 1024))
 
 read_arguments() {
     while (($# > 0)); do
         case "$1" in
-            --floor) P99_US_AT_MOST=5000 ;;
+            --floor)
+                P99_US_AT_MOST=5000
+                BUSY=yes
+                ;;
             --seconds)
                 SECONDS_EACH="${2-}"
                 [[ "$SECONDS_EACH" =~ ^[1-9][0-9]{0,3}$ ]] || die 64 "--seconds is \"$SECONDS_EACH\"; want a number"
@@ -106,11 +112,13 @@ resident_kb() {
 }
 
 report() {
-    local word path count errors p50 p99 longest before after verdict
+    local word path count errors p50 p99 longest before after verdict most
     local rows=("KAFKA|PATH|PROBES|ERRORS|P50 MS|P99 MS|LONGEST MS|")
     for word in up down frozen; do
+        most="$P99_US_AT_MOST"
+        [[ "$BUSY" == no ]] || most=$((most + $(awk -F '\t' '$1 == "machine" { print $5 }' "$FOLDER/$word.tsv")))
         while IFS=$'\t' read -r path count errors p50 p99 longest; do
-            [[ "$path" == /* ]] && verdict="$(within "$((p99 > P99_US_AT_MOST || errors > 0))")" || verdict=
+            [[ "$path" == /* ]] && verdict="$(within "$((p99 > most || errors > 0))")" || verdict=
             rows+=("$word|$path|$count|$errors|$(ms "$p50")|$(ms "$p99")|$(ms "$longest")|$verdict")
         done <"$FOLDER/$word.tsv"
     done
@@ -122,7 +130,9 @@ report() {
         rows+=("$word|$before|$after|$(within "$((after > MEMORY_KB_AT_MOST))")")
     done
     print_columns "${rows[@]}"
-    printf 'goals: p99 at most %s ms, no error, memory at most %s KB\n' "$(ms "$P99_US_AT_MOST")" "$MEMORY_KB_AT_MOST"
+    word=
+    [[ "$BUSY" == no ]] || word=" more than the machine itself is late"
+    printf 'goals: p99 at most %s ms%s, no error, memory at most %s KB\n' "$(ms "$P99_US_AT_MOST")" "$word" "$MEMORY_KB_AT_MOST"
 }
 
 ms() {
