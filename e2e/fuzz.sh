@@ -115,8 +115,7 @@ longest() {
 main() {
     local target failed=0 running=()
     read_arguments "$@"
-    find_rust
-    command -v cc >/dev/null || install_packages gcc libc6-dev
+    install_compilers
     # libFuzzer is C++.
     command -v c++ >/dev/null || install_packages g++
     mkdir -p "$CORPUS"

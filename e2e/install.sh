@@ -4,6 +4,12 @@
 # The release in rust-toolchain.toml, which is the only one this is tested with.
 RUST_RELEASE="$(sed -n 's/^channel = "\(.*\)"/\1/p' "$REPO_DIR/rust-toolchain.toml")"
 
+# For the scripts that compile and start no Kafka.
+install_compilers() {
+    find_rust
+    command -v cc >/dev/null || install_packages gcc libc6-dev
+}
+
 # Makes sure that everything is there. Says what it installs before it does, and stops with a sentence where it may not.
 install_missing() {
     local missing=()

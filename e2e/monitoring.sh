@@ -34,6 +34,7 @@ main() {
         --help) printf 'usage: e2e/monitoring.sh\n\nHas promtool check manifests/monitoring.\n' && return 0 ;;
         *) die 64 "unknown argument \"$1\"; see e2e/monitoring.sh --help" ;;
     esac
+    install_compilers
     find_promtool
     cargo test --quiet --locked --manifest-path "$REPO_DIR/Cargo.toml" --test it monitoring::
     "$PROMTOOL" check rules "$MONITORING/alerts.yaml"

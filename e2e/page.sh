@@ -24,44 +24,58 @@ find_browser() {
     BROWSER=chromium-headless-shell
 }
 
-# The pages are ours and come from files, so the browser's own sandbox, which root and containers lack, is not needed.
+# browse SCHEME FLAG...: a profile for each scheme. The pages are ours and come from files, so the browser's own sandbox, which root and containers lack, is not needed.
 browse() {
     timeout 60 "$BROWSER" --headless --no-sandbox --disable-gpu --hide-scrollbars --allow-file-access-from-files \
-        --virtual-time-budget=5000 --user-data-dir="$PROFILE" "$@" 2>"$PROFILE/browser.log"
+        --virtual-time-budget=5000 --user-data-dir="$PROFILE/$1" "${@:2}" 2>"$PROFILE/$1.log"
 }
 
 # look PAGE WINDOW SIZE SCHEME SETTING: takes a picture, and asks page.html what is wrong.
 look() {
     local page="$1" window="$2" size="$3" scheme="$4" setting="$5" found
-    browse --blink-settings="$setting" --window-size="$size" --screenshot="$PICTURES/$page-$window-$scheme.png" \
-        "file://$PAGES/$page.html" || die 2 "no picture of $page: $(tail -n 5 "$PROFILE/browser.log")"
-    found="$(browse --blink-settings="$setting" --window-size=1400,1000 --dump-dom \
+    browse "$scheme" --blink-settings="$setting" --window-size="$size" --screenshot="$PICTURES/$page-$window-$scheme.png" \
+        "file://$PAGES/$page.html" || die 2 "no picture of $page: $(tail -n 5 "$PROFILE/$scheme.log")"
+    found="$(browse "$scheme" --blink-settings="$setting" --window-size=1400,1000 --dump-dom \
         "file://$E2E_DIR/page.html?page=file://$PAGES/$page.html&width=${size%,*}&scheme=$scheme" \
         | sed -n 's/.*<pre id="found">\([^<]*\)<.*/\1/p')"
     [[ "$found" == good ]] || die 1 "page $page, $window, $scheme: $found"
     say "so it is: page $page is good on a $window, $scheme"
 }
 
+# look_at_all SCHEME SETTING
+look_at_all() {
+    local file window name size
+    for file in "$PAGES"/*.html; do
+        for window in "${WINDOWS[@]}"; do
+            read -r name size <<<"$window"
+            look "$(basename "$file" .html)" "$name" "$size" "$@"
+        done
+    done
+}
+
 main() {
-    local file window scheme
+    local scheme pid looking=() code=0
     case "${1-}" in
         "") ;;
         --help) printf 'usage: e2e/page.sh\n\nLooks at the page of some nodes in Chromium; pictures are in e2e/cache/logs/page.\n' && return 0 ;;
         *) die 64 "unknown argument \"$1\"; see e2e/page.sh --help" ;;
     esac
+    install_compilers
     find_browser
     PROFILE="$(mktemp -d)"
     trap 'rm -rf "$PROFILE"' EXIT
     mkdir -p "$PICTURES"
     cargo test --quiet --locked --manifest-path "$REPO_DIR/Cargo.toml" --test it page::
-    for file in "$PAGES"/*.html; do
-        for window in "${WINDOWS[@]}"; do
-            for scheme in "${SCHEMES[@]}"; do
-                # shellcheck disable=SC2086  # a name and its value each
-                look "$(basename "$file" .html)" $window $scheme
-            done
-        done
+    # Side by side: most of the time of a look goes into starting the browser.
+    for scheme in "${SCHEMES[@]}"; do
+        # shellcheck disable=SC2086  # a name and its value
+        look_at_all $scheme &
+        looking+=($!)
     done
+    for pid in "${looking[@]}"; do
+        wait "$pid" || code=$?
+    done
+    return "$code"
 }
 
 main "$@"

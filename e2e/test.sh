@@ -120,6 +120,13 @@ fetch_in_background() {
     TOOLS+=($!)
 }
 
+# The release binary takes minutes to link and is needed late: it is built by the time that clusters leave, in a folder
+# of its own as far as cargo's locks go. Whoever needs it builds it again, in no time if this went well.
+build_release_in_background() {
+    (renice -n 19 -p "$BASHPID" && build_release) >"$LOGS/release.log" 2>&1 &
+    TOOLS+=($!)
+}
+
 fetch_ended() {
     local pid
     for pid in "${TOOLS[@]}"; do
@@ -183,6 +190,7 @@ main() {
     part "the engine in real Kafka" "$E2E_DIR/engine.sh"
     part "golden files made again" "$E2E_DIR/golden.sh" --check
     part "tests against Java" cargo test --locked --no-fail-fast -p kraftlet-e2e
+    build_release_in_background
     for cluster in "${CLUSTERS[@]}"; do
         read -r version mode quorum <<<"$cluster"
         part "real cluster $version $mode $quorum" "$E2E_DIR/demo.sh" --brief --kafka "$version" --mode "$mode" --quorum "$quorum"
@@ -197,7 +205,7 @@ main() {
     part "release binary in an empty root" "$E2E_DIR/chroot.sh"
     part "benchmark" "$E2E_DIR/bench.sh" --floor
     # A hundred rounds, as by default, take a quarter of an hour on a machine that is slow.
-    part "benchmark of renewals" "$E2E_DIR/renew-bench.sh" --floor --rounds 40
+    part "benchmark of renewals" "$E2E_DIR/renew-bench.sh" --floor --rounds 30
     part "benchmark of probes" "$E2E_DIR/probe-bench.sh" --floor
     part "bans, licences, sources" deny
     part "the demo on a bare Debian" "$E2E_DIR/bare-machine.sh" --brief

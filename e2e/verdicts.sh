@@ -56,7 +56,7 @@ all_but() {
 }
 
 # verdicts WITHIN HOLD <TABLE: each line of the table is: who, what, and the answer as a regular expression for the whole
-# of it. Who is a pod, `sick`, `rest` or `all`. Waits until everything is so, and then sees it hold for HOLD rounds of a
+# of it. Who is a pod, `sick`, `all`, or of those that are not sick `rest`, `voters` or `observers`. Waits until everything is so, and then sees it hold for HOLD rounds of a
 # second: another answer in between ends the script.
 verdicts() {
     local within="$1" hold="$2" started=$SECONDS table="$FOLDER/wanted.tsv" wrong from
@@ -95,6 +95,8 @@ expand_table() {
             all) pods=("${PODS[@]}") ;;
             sick) pods=("${SICK[@]}") ;;
             rest) mapfile -t pods < <(all_but "${SICK[@]}") ;;
+            voters) mapfile -t pods < <(all_but "${SICK[@]}" | grep -x -F -f <(controllers)) ;;
+            observers) mapfile -t pods < <(all_but "${SICK[@]}" | grep -v -x -F -f <(controllers)) ;;
             *) pods=("$who") ;;
         esac
         for pod in "${pods[@]}"; do

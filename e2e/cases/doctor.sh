@@ -22,7 +22,7 @@ run_case() {
     all_is_well_in_the_end
 }
 
-end_case() {
+stop_others() {
     kill_sidecars
 }
 

@@ -124,7 +124,7 @@ impl MemberVerdict {
                 return (MemberStanding::LostIdentity, sentence);
             }
             let still = history.timeline().age(end_since);
-            return by_standing(voter, still > own.wedged_after(), &of);
+            return by_standing(voter, still > own.wedged_after(), reading.epoch, &of);
         }
         let counts: Vec<_> = reading.voters.iter().map(|voter| voter.node_id.to_string()).collect();
         let counts = format!("leader {leader} counts voters {}", counts.join(", "));
@@ -151,10 +151,10 @@ impl MemberVerdict {
     }
 }
 
-fn by_standing(voter: &Voter, is_still: bool, of: &str) -> (MemberStanding, String) {
+fn by_standing(voter: &Voter, is_still: bool, epoch: i32, of: &str) -> (MemberStanding, String) {
     let lag = voter.lag.map_or("an unknown number of".to_owned(), |lag| lag.to_string());
     match (voter.standing, is_still) {
-        (VoterStanding::Leader, _) => (MemberStanding::Leader, format!("the leader; {of}")),
+        (VoterStanding::Leader, _) => (MemberStanding::Leader, format!("the leader in epoch {epoch}")),
         (VoterStanding::CaughtUp, _) => (MemberStanding::CaughtUp, format!("a caught-up voter {of}")),
         (VoterStanding::Behind, false) => {
             (MemberStanding::Behind, format!("a voter {of}, {lag} records behind"))
@@ -324,6 +324,46 @@ mod tests {
         ] {
             let found = Watch::of(own_node.clone()).see(seconds, Some(&said), follows());
             assert_eq!(found.standing, want, "{own_node:?} {}", found.sentence);
+        }
+    }
+
+    #[test]
+    fn the_sentence_names_the_leader_and_the_epoch_once() {
+        let well = info(1, 7, 100, WELL);
+        let mut behind = well.clone();
+        behind.voters[2].log_end_offset = Some(40);
+        behind.voters[2].last_caught_up_timestamp_ms = Some(0);
+        let mut elsewhere = well.clone();
+        elsewhere.voters[2].directory_id = Some(directory(9));
+        let without_3 = info(1, 7, 100, &[(1, 0), (2, 200)]);
+        let of_static = Own { quorum: QuorumKind::Static, ..own(3) };
+        let (theirs, ours) = (directory(9), own(3).directory_id.unwrap());
+        for (own_node, said, seconds, want) in [
+            (own(1), &well, 1, "the leader in epoch 7"),
+            (own(3), &well, 1, "a caught-up voter of leader 1 in epoch 7"),
+            (own(3), &behind, 1, "a voter of leader 1 in epoch 7, 61 records behind"),
+            (
+                own(3),
+                &behind,
+                13,
+                "a voter of leader 1 in epoch 7 that fetches and takes nothing: it stays 61 records behind",
+            ),
+            (
+                own(3),
+                &info(1, 7, 100, MISSES_3),
+                1,
+                "a voter of leader 1 in epoch 7 that has not fetched for 5.0 s",
+            ),
+            (
+                own(3),
+                &elsewhere,
+                1,
+                &format!("leader 1 counts voter 3 with directory {theirs}, and this disk has {ours}"),
+            ),
+            (of_static, &without_3, 1, "leader 1 counts voters 1, 2, and the settings count node 3 too"),
+            (own(101), &well, 1, "an observer of leader 1 in epoch 7"),
+        ] {
+            assert_eq!(Watch::of(own_node).see(seconds, Some(said), follows()).sentence, want);
         }
     }
 

@@ -115,6 +115,8 @@ fn look(agent: &mut Asker) -> Vec<(&'static str, String)> {
         let value = status.pointer(place).unwrap_or(&Value::Null);
         all.push((name, value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
     }
+    let conditions = words_of(status.pointer("/conditions"));
+    all.push(("conditions", if conditions.is_empty() { "none".to_owned() } else { conditions.join(",") }));
     all
 }
 
@@ -133,11 +135,21 @@ fn reasons(body: &str) -> String {
     let json: Option<Value> = serde_json::from_str(body).ok();
     let words: Vec<String> = match json {
         Some(json) => {
-            let blockers = json.pointer("/stop/blockers").and_then(Value::as_array);
-            let named = blockers.into_iter().flatten().filter_map(|one| one.pointer("/reason"));
-            named.filter_map(Value::as_str).map(str::to_owned).collect()
+            let named = words_of(json.pointer("/stop/blockers"));
+            // Nobody has looked yet, or not for long: that holds back too.
+            let sentence = json.pointer("/sentence").and_then(Value::as_str);
+            let unseen =
+                sentence.and_then(|sentence| sentence.split_once(": ")).map(|(word, _)| word.to_owned());
+            if named.is_empty() { unseen.into_iter().collect() } else { named }
         }
         None => body.lines().filter_map(|line| line.split(": ").nth(1)).map(str::to_owned).collect(),
     };
     words.join(",")
+}
+
+/// The reason of each entry of a list.
+fn words_of(list: Option<&Value>) -> Vec<String> {
+    let reasons =
+        list.and_then(Value::as_array).into_iter().flatten().filter_map(|one| one.pointer("/reason"));
+    reasons.filter_map(Value::as_str).map(str::to_owned).collect()
 }

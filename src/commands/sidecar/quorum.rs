@@ -50,6 +50,9 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 /// broker that does not serve yet is looked at each time.
 const BROKER_EVERY: usize = 3;
 
+/// At every fifth look the stores are read: connections outlive leaves, and a new one is for the next connection.
+const REFRESH_EVERY: usize = 5;
+
 /// Between looks at the partitions and at the other agents, as long as nobody waits for the outcome.
 const AT_REST_EVERY: Duration = Duration::from_secs(10);
 
@@ -111,7 +114,9 @@ impl Watch {
             let own = self.judge.own().clone();
             self.judge.know(Own { directory_id: Some(directory_id), ..own });
         }
-        self.dialled.refresh(context);
+        if self.dialled.controllers.is_empty() || self.turn.is_multiple_of(REFRESH_EVERY) {
+            self.dialled.refresh(context);
+        }
     }
 
     /// Asks the controllers, and at every third turn the brokers.

@@ -8,10 +8,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc as threads;
 use std::time::Duration;
-use std::time::Instant;
 use std::time::SystemTime;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::certificates::bundle::Bundle;
 use crate::certificates::schedule::Schedule;
@@ -182,7 +182,7 @@ pub(crate) fn context(board: Board, stores: &Rc<Stores>) -> Context {
         seen: RefCell::default(),
         look: Notify::new(),
         heard: Cell::default(),
-        pulse: Pulse::new(Instant::now()),
+        pulse: Pulse::new(Instant::now().into_std()),
         stops: Arc::default(),
         patience: Patience { wait: Duration::from_secs(60), grace: Duration::from_secs(90) },
     }
