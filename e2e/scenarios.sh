@@ -264,7 +264,8 @@ scenario_slow_start() {
     kill_node "$pod"
     verdicts "$SEEN_WITHIN" 1 <<'TABLE'
 sick readyz 503 .*
-sick startupz 503 .*
+sick startupz 503 NoMetadata
+sick recovery null
 rest readyz 200
 TABLE
     lines="$(log_lines "$pod")"
@@ -274,12 +275,13 @@ TABLE
     verdicts "$SEEN_WITHIN" "$HOLD" <<'TABLE'
 all livez 200
 sick readyz 503 .*
-sick startupz 503 .*
+sick startupz 503 LogRecovery,NoMetadata
 sick recovery [1-9][0-9]*
 rest readyz 200
 TABLE
     thaw_node "$pod"
     all_is_well
+    expect "no recovery is shown any more" test "$(said_last "$pod" recovery)" = null
 }
 
 # await_log POD LINES PATTERN: until the log of its Kafka has a line like this, after so many lines.

@@ -198,7 +198,9 @@ public final class ClusterClient {
         try (Admin admin = Admin.create(base)) {
             Map<Integer, List<Integer>> assignments =
                 IntStream.range(0, partitions).boxed().collect(Collectors.toMap(one -> one, one -> List.of(node)));
-            admin.createTopics(List.of(new NewTopic(topic, assignments))).all().get(60, TimeUnit.SECONDS);
+            // There is one replica of each, and no node is to be held back for want of a second.
+            NewTopic wanted = new NewTopic(topic, assignments).configs(Map.of("min.insync.replicas", "1"));
+            admin.createTopics(List.of(wanted)).all().get(60, TimeUnit.SECONDS);
         }
         Properties properties = new Properties();
         properties.putAll(base);

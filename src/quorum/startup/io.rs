@@ -22,8 +22,10 @@ use crate::quorum::startup::traces::Witness;
 use crate::quorum::view::Recovery;
 
 /// Walks through the partitions of a node again and again while their logs are recovered.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Walk {
+    /// How many names inside of partitions one walk reads.
+    most_names: usize,
     since: Option<SystemTime>,
     /// Those that need no second look.
     recovered: BTreeSet<Place>,
@@ -42,10 +44,11 @@ const MOST_PARTITIONS: usize = 50_000;
 
 /// Looks at each log directory.
 pub fn look(log_dirs: &[PathBuf]) -> Vec<LogDir> {
-    let log_dir = |path: &PathBuf| LogDir {
-        is_formatted: path.join("meta.properties").is_file(),
-        lock: lock(&path.join(".lock")),
-        stopped_cleanly: path.join(".kafka_cleanshutdown").is_file(),
+    let log_dir = |path: &PathBuf| {
+        let is_formatted = path.join("meta.properties").is_file();
+        // Where Kafka has none, this is no log directory of it, or is not mounted here.
+        let lock = if is_formatted { lock(&path.join(".lock")) } else { Lock::Unknown };
+        LogDir { is_formatted, lock, stopped_cleanly: path.join(".kafka_cleanshutdown").is_file() }
     };
     log_dirs.iter().map(log_dir).collect()
 }
@@ -71,12 +74,19 @@ fn lock(path: &Path) -> Lock {
     }
 }
 
+impl Default for Walk {
+    fn default() -> Self {
+        Self { most_names: MOST_NAMES, since: None, recovered: BTreeSet::new(), next: None }
+    }
+}
+
 impl Walk {
     /// Counts all partitions of the log directories that are being recovered, and those that are done. Where there are too
     /// many for one walk the next one goes on, and what was not looked at is not done.
     pub fn count(&mut self, log_dirs: &[PathBuf], recovering: &Recovering, now: SystemTime) -> Recovery {
         if self.since != Some(recovering.since) {
-            *self = Self { since: Some(recovering.since), ..Self::default() };
+            (self.since, self.next) = (Some(recovering.since), None);
+            self.recovered.clear();
         }
         let mut room = MOST_PARTITIONS;
         let all: BTreeSet<Place> = recovering
@@ -91,7 +101,7 @@ impl Walk {
         let (before, after): (Vec<&Place>, Vec<&Place>) = all
             .difference(&self.recovered)
             .partition(|one| self.next.as_ref().is_some_and(|next| *one < next));
-        let (mut names, mut recovered) = (MOST_NAMES, Vec::new());
+        let (mut names, mut recovered) = (self.most_names, Vec::new());
         self.next = None;
         for (index, one) in after.into_iter().chain(before).enumerate() {
             let path = log_dirs.get(one.0).map(|log_dir| log_dir.join(&one.1));
@@ -221,11 +231,12 @@ mod tests {
         for partition in ["a-0", "a-1", "a-2"] {
             touch(path, partition, SEGMENT, "", now);
             touch(path, partition, TIME_INDEX, "", now);
-            for name in 0..MOST_NAMES * 2 / 5 {
+            // With these two eight names: two partitions fit into twenty, and half of a third.
+            for name in 0..6 {
                 File::create(path.join(partition).join(name.to_string())).unwrap();
             }
         }
-        let mut walk = Walk::default();
+        let mut walk = Walk { most_names: 20, ..Walk::default() };
         let since = now - Duration::from_secs(1);
         let rounds: Vec<_> = (0..3).map(|_| counted(&mut walk, path, since)).collect();
         assert_eq!(rounds, [(2, 3), (3, 3), (3, 3)]);
@@ -237,8 +248,9 @@ mod tests {
         let paths = [root.path().to_owned()];
         let found = || look(&paths)[0];
         let file = root.path().join(".lock");
-        assert_eq!(found(), LogDir { lock: Lock::Free, ..LogDir::default() });
+        assert_eq!(found(), LogDir::default());
         fs::write(root.path().join("meta.properties"), "").unwrap();
+        assert_eq!(found(), LogDir { is_formatted: true, lock: Lock::Free, stopped_cleanly: false });
         fs::write(root.path().join(".kafka_cleanshutdown"), "").unwrap();
         fs::write(&file, "").unwrap();
         assert_eq!(found(), LogDir { is_formatted: true, lock: Lock::Free, stopped_cleanly: true });

@@ -21,6 +21,8 @@ pub struct Start {
     /// Whatever was touched before is not of this start.
     begun_at: Option<SystemTime>,
     lock: Lock,
+    /// Its Kafka has answered while the lock was free: what is seen here are not the directories that it uses.
+    is_elsewhere: bool,
     is_formatted: bool,
     /// How many log directories there are.
     log_dirs: usize,
@@ -119,10 +121,15 @@ impl Start {
     /// Takes in a look at `now` at all log directories, which keep their places, and what was last heard.
     pub fn take(&mut self, log_dirs: &[LogDir], heard: Option<Heard>, now: SystemTime) {
         self.heard = heard;
-        let has_closed = self
-            .applied_at
-            .is_some_and(|at| heard.is_some_and(|heard| heard.listener == Listener::Closed && heard.at > at));
-        self.lock = lock(log_dirs);
+        let was_heard = |listener, since: Option<SystemTime>| {
+            since.zip(heard).is_some_and(|(since, heard)| heard.listener == listener && heard.at > since)
+        };
+        let has_closed = was_heard(Listener::Closed, self.applied_at);
+        let has_answered = was_heard(Listener::HasMetadata, self.looked_at);
+        let found = lock(log_dirs);
+        let is_free = self.lock == Lock::Free && found == Lock::Free;
+        self.is_elsewhere = found != Lock::Held && (self.is_elsewhere || is_free && has_answered);
+        self.lock = if self.is_elsewhere { Lock::Unknown } else { found };
         match self.lock {
             Lock::Free => self.begin(now),
             // Its Kafka may be another one by now.
@@ -132,13 +139,12 @@ impl Start {
         }
         self.looked_at = Some(now);
         // A clock that was set back must not put the beginning off.
-        let begun_at = self.begun_at.map_or(now, |at| at.min(now));
-        self.begun_at = Some(begun_at);
+        self.begun_at = Some(self.begun_at.map_or(now, |at| at.min(now)));
         self.log_dirs = log_dirs.len();
         self.is_formatted = log_dirs.iter().all(|one| one.is_formatted);
         let clean = log_dirs.iter().enumerate().filter(|(_, one)| one.stopped_cleanly);
         self.stopped_cleanly.extend(clean.map(|(place, _)| place));
-        let applied = heard.filter(|heard| heard.listener == Listener::HasMetadata && heard.at > begun_at);
+        let applied = heard.filter(|_| was_heard(Listener::HasMetadata, self.begun_at));
         self.applied_at = self.applied_at.or(applied.map(|heard| heard.at));
     }
 
@@ -171,7 +177,8 @@ impl Start {
     }
 
     fn begin(&mut self, at: SystemTime) {
-        *self = Self { begun_at: Some(at), lock: self.lock, heard: self.heard, ..Self::default() };
+        let Self { lock, is_elsewhere, heard, .. } = *self;
+        *self = Self { begun_at: Some(at), lock, is_elsewhere, heard, ..Self::default() };
     }
 
     fn is_unbroken(&self, now: SystemTime) -> bool {
@@ -267,6 +274,10 @@ mod tests {
         check("um um", "formatted applied");
         check("u- um uc", "formatted recovers");
         check("u- um uc um", "formatted applied");
+        // Whoever answers while nobody holds the lock uses other directories than those that are seen here.
+        check("fc fc fm fm", "formatted applied");
+        check("fc fc fm fc", "formatted recovers");
+        check("fc fm Lm f- Lc", "formatted recovers");
         // Where nobody can ask, nothing is said to go on.
         check("L- L-", "formatted");
     }
