@@ -198,7 +198,9 @@ public final class ClusterClient {
         try (Admin admin = Admin.create(base)) {
             Map<Integer, List<Integer>> assignments =
                 IntStream.range(0, partitions).boxed().collect(Collectors.toMap(one -> one, one -> List.of(node)));
-            admin.createTopics(List.of(new NewTopic(topic, assignments))).all().get(60, TimeUnit.SECONDS);
+            // One replica is all there is: it is not to be held for one that lacks others.
+            NewTopic alone = new NewTopic(topic, assignments).configs(Map.of("min.insync.replicas", "1"));
+            admin.createTopics(List.of(alone)).all().get(60, TimeUnit.SECONDS);
         }
         Properties properties = new Properties();
         properties.putAll(base);
