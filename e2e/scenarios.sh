@@ -213,6 +213,7 @@ scenario_controller_untrusted() {
 all livez 200
 sick readyz 503 .*
 sick quorum Unknown
+sick conditions .*QuorumUnknown.*
 rest readyz 200
 rest quorum Degraded
 rest spare 0

@@ -58,7 +58,6 @@ use crate::health::order::Wish;
 use crate::health::order::WishError;
 use crate::health::page;
 use crate::health::prestop;
-use crate::health::prestop::Waited;
 use crate::health::prestop::io as prestop_io;
 use crate::health::probe;
 use crate::health::probe::Probe;
@@ -300,10 +299,12 @@ async fn prestop(shared: &Shared) -> Answer {
         return refused(StatusCode::SERVICE_UNAVAILABLE, "TooManyStops", &message);
     };
     let serving = &shared.serving;
+    let called_at = SystemTime::now();
     serving.stops.notify_one();
-    let (waited, snapshot) = prestop_io::wait(&serving.snapshots, serving.prestop_within).await;
+    let (waited, snapshot) = prestop_io::wait(&serving.snapshots, called_at, serving.prestop_within).await;
     let stop = snapshot.stop.as_ref();
-    let body = document::render_stop(waited == Waited::Over, &prestop::sentence(waited, stop), stop);
+    let safe = prestop::is_safe(waited, stop);
+    let body = document::render_stop(safe, &prestop::sentence(waited, stop), stop);
     text(StatusCode::OK, JSON, body)
 }
 

@@ -5,7 +5,17 @@
 //! nobody up for longer than the pod's grace period.
 
 use std::time::Duration;
+use std::time::Instant;
 use std::time::SystemTime;
+
+/// A moment by both clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// By the clock on the wall, which may be set: for people and peers.
+    pub date: SystemTime,
+    /// By the clock that only goes forward: to measure with.
+    pub clock: Instant,
+}
 
 /// How far the stop of this node is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -16,14 +26,14 @@ pub enum Departure {
     /// It waits until it can be done without.
     Waits {
         /// Since when.
-        announced_at: SystemTime,
+        announced_at: Moment,
     },
     /// Its wait is over; its Kafka is told to stop, is away, or starts.
     Goes {
         /// Since when it was announced.
-        announced_at: SystemTime,
+        announced_at: Moment,
         /// Since when it may go.
-        released_at: SystemTime,
+        released_at: Moment,
         /// Whether its Kafka was seen to be away.
         was_away: bool,
     },
@@ -58,31 +68,40 @@ pub struct Patience {
     pub grace: Duration,
 }
 
+impl Moment {
+    fn is_longer_ago(self, length: Duration, now: Self) -> bool {
+        now.clock.saturating_duration_since(self.clock) > length
+    }
+}
+
 impl Departure {
-    /// Somebody calls who is about to stop this node.
-    pub fn called(self, now: SystemTime) -> Self {
+    /// Somebody calls who is about to stop this node, and waits for a release that is not older than the call. Who calls
+    /// again finds out again whether it may, for the first call may have been followed by no stop; while Kafka is away
+    /// there is nothing to find out.
+    pub fn called(self, now: Moment) -> Self {
         match self {
-            Self::Stays => Self::Waits { announced_at: now },
-            Self::Waits { .. } | Self::Goes { .. } => self,
+            Self::Stays | Self::Goes { was_away: false, .. } => Self::Waits { announced_at: now },
+            Self::Waits { .. } => self,
+            Self::Goes { announced_at, was_away: true, .. } => {
+                Self::Goes { announced_at, released_at: now, was_away: true }
+            }
         }
     }
 
     /// After a look.
-    pub fn after(self, seen: Seen, patience: Patience, now: SystemTime) -> Self {
-        // After the clock was set back a date may lie ahead; then as good as no time has passed.
-        let is_over = |since, length| now.duration_since(since).unwrap_or_default() > length;
+    pub fn after(self, seen: Seen, patience: Patience, now: Moment) -> Self {
         match self {
             Self::Stays => self,
             Self::Waits { announced_at } => {
                 let was_away = seen.kafka == Kafka::Away;
-                if seen.is_free || was_away || is_over(announced_at, patience.wait) {
+                if seen.is_free || was_away || announced_at.is_longer_ago(patience.wait, now) {
                     Self::Goes { announced_at, released_at: now, was_away }
                 } else {
                     self
                 }
             }
             Self::Goes { announced_at, released_at, was_away } => match seen.kafka {
-                _ if is_over(released_at, patience.grace) => Self::Stays,
+                _ if released_at.is_longer_ago(patience.grace, now) => Self::Stays,
                 Kafka::There if was_away => Self::Stays,
                 Kafka::Away => Self::Goes { announced_at, released_at, was_away: true },
                 Kafka::There | Kafka::Unknown => self,
@@ -94,7 +113,7 @@ impl Departure {
     pub fn announced_at(self) -> Option<SystemTime> {
         match self {
             Self::Stays => None,
-            Self::Waits { announced_at } | Self::Goes { announced_at, .. } => Some(announced_at),
+            Self::Waits { announced_at } | Self::Goes { announced_at, .. } => Some(announced_at.date),
         }
     }
 
@@ -102,7 +121,7 @@ impl Departure {
     pub fn released_at(self) -> Option<SystemTime> {
         match self {
             Self::Stays | Self::Waits { .. } => None,
-            Self::Goes { released_at, .. } => Some(released_at),
+            Self::Goes { released_at, .. } => Some(released_at.date),
         }
     }
 }
@@ -112,16 +131,26 @@ mod tests {
     use super::*;
     use crate::quorum::testing::at;
 
-    /// A call at second 10, and a look at each of these seconds: `-` blocked, `f` free, `x` free but away, `?` not looked at.
+    /// So many seconds after the beginning by the one clock, and by the other.
+    fn moment(began: Instant, clock: u64, date: u64) -> Moment {
+        Moment { date: at(date), clock: began + Duration::from_secs(clock) }
+    }
+
+    /// A call at second 10, and a look at each of these seconds: `-` blocked, `f` free, `x` away, `?` not looked at, `c`
+    /// another call.
     fn after(looks: &[(u64, char)]) -> Departure {
+        let began = Instant::now();
         let patience = Patience { wait: Duration::from_secs(40), grace: Duration::from_secs(60) };
-        looks.iter().fold(Departure::default().called(at(10)), |departure, (second, kind)| {
+        let called = Departure::default().called(moment(began, 10, 10));
+        looks.iter().fold(called, |departure, (second, kind)| {
+            let now = moment(began, *second, *second);
             let kafka = match kind {
+                'c' => return departure.called(now),
                 'x' => Kafka::Away,
                 '?' => Kafka::Unknown,
                 _ => Kafka::There,
             };
-            departure.after(Seen { is_free: *kind == 'f', kafka }, patience, at(*second))
+            departure.after(Seen { is_free: *kind == 'f', kafka }, patience, now)
         })
     }
 
@@ -151,14 +180,24 @@ mod tests {
         check(&[(12, 'f'), (72, '-')], Some(10), Some(12));
         check(&[(12, 'f'), (73, '-')], None, None);
         check(&[(12, 'f'), (13, 'x'), (73, 'x')], None, None);
-        // A clock that was set back ends nothing.
-        check(&[(12, 'f'), (1, '-')], Some(10), Some(12));
     }
 
     #[test]
-    fn a_second_call_changes_nothing() {
-        for departure in [after(&[]), after(&[(12, 'f')])] {
-            assert_eq!(departure.called(at(99)), departure);
+    fn a_clock_that_is_set_changes_nothing() {
+        let began = Instant::now();
+        let patience = Patience { wait: Duration::from_secs(40), grace: Duration::from_secs(60) };
+        let blocked = Seen { is_free: false, kafka: Kafka::There };
+        let waits = Departure::default().called(moment(began, 10, 10_000));
+        for date in [0, 10_001, 90_000] {
+            assert_eq!(waits.after(blocked, patience, moment(began, 11, date)), waits);
         }
+    }
+
+    #[test]
+    fn who_calls_again_waits_again_unless_kafka_is_away() {
+        check(&[(20, 'c')], Some(10), None);
+        check(&[(12, 'f'), (20, 'c')], Some(20), None);
+        check(&[(12, 'f'), (20, 'c'), (21, '-'), (22, 'f')], Some(20), Some(22));
+        check(&[(12, 'f'), (13, 'x'), (20, 'c')], Some(10), Some(20));
     }
 }

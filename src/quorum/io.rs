@@ -41,8 +41,8 @@ pub struct Controller {
 #[derive(Default)]
 pub struct Looker {
     asked: Vec<Line<Answer>>,
-    /// To the broker that was asked last.
-    broker: Line<Answer>,
+    /// To brokers, as long as no controller speaks with this node.
+    brokers: BTreeMap<NodeId, Line<Answer>>,
     /// Where the last leader that answered is.
     leader: Option<usize>,
 }
@@ -50,7 +50,7 @@ pub struct Looker {
 /// Looks at this broker, and at what others say of it.
 #[derive(Default)]
 pub struct BrokerLooker {
-    own: Line<OwnBroker>,
+    own: Line<Option<OwnBroker>>,
     others: BTreeMap<NodeId, Line<Option<Listed>>>,
 }
 
@@ -89,10 +89,10 @@ impl Looker {
             Some(leader) => own.into_iter().filter(|own| *own != leader).chain([leader]).collect(),
             None => (0..controllers.len()).collect(),
         };
-        self.ask(controllers, &first, within, &mut answers).await;
+        self.ask(controllers, own, &first, within, &mut answers).await;
         if !answers.iter().any(leads) {
             let others: Vec<usize> = (0..controllers.len()).filter(|index| !first.contains(index)).collect();
-            self.ask(controllers, &others, within, &mut answers).await;
+            self.ask(controllers, own, &others, within, &mut answers).await;
         }
         self.leader = best(&answers);
         let asked = controllers.iter().zip(answers).map(|(controller, answer)| Asked {
@@ -113,10 +113,12 @@ impl Looker {
     ) {
         let speaks = |one: &Asked| matches!(one.answer, Answer::Leads(_) | Answer::Follows);
         if sighting.controllers.iter().any(speaks) {
+            self.brokers.clear();
             return;
         }
         let deadline = Instant::now() + within;
-        let said = self.broker.ask(endpoint, deadline, Connection::describe_quorum, answer).await;
+        let line = self.brokers.entry(*node_id).or_default();
+        let said = line.ask(endpoint, deadline, Connection::describe_quorum, answer).await;
         if leads(&said) {
             let (node_id, address) = (Some(*node_id), endpoint.address.clone());
             sighting.controllers.push(Asked { node_id, address, answer: said });
@@ -126,6 +128,7 @@ impl Looker {
     async fn ask(
         &mut self,
         controllers: &[Controller],
+        own: Option<usize>,
         whom: &[usize],
         within: Duration,
         answers: &mut [Answer],
@@ -137,8 +140,9 @@ impl Looker {
                 continue;
             };
             let (endpoint, mut line) = (controller.endpoint.clone(), std::mem::take(line));
+            let read = if own == Some(index) { own_answer } else { answer };
             asking.spawn(async move {
-                let answer = line.ask(&endpoint, deadline, Connection::describe_quorum, answer).await;
+                let answer = line.ask(&endpoint, deadline, Connection::describe_quorum, read).await;
                 (index, line, answer)
             });
         }
@@ -175,7 +179,7 @@ impl BrokerLooker {
             });
         }
         let own = match own {
-            Some(own) => Some(self.own.ask(own, deadline, Connection::api_versions, of_itself).await),
+            Some(own) => self.own.ask(own, deadline, Connection::api_versions, of_itself).await,
             None => None,
         };
         let mut listed_by = Vec::new();
@@ -249,20 +253,21 @@ impl<T: Clone> Line<T> {
     }
 }
 
-/// What this broker's own listener says of it. Who refuses us is there and awake.
-fn of_itself(said: Result<ApiVersions, AskError>) -> OwnBroker {
+/// What this broker's own listener says of it; nothing where it could not be asked. Who refuses us is there and awake, and
+/// where not even a connection comes about, the queue of those that nobody takes is full.
+fn of_itself(said: Result<ApiVersions, AskError>) -> Option<OwnBroker> {
     match said {
-        Ok(versions) => OwnBroker::Answers { applied: versions.finalized_epoch() },
-        Err(AskError::AnswerTimedOut { .. }) => OwnBroker::Silent,
+        Ok(versions) => Some(OwnBroker::Answers { applied: versions.finalized_epoch() }),
+        Err(AskError::AnswerTimedOut { .. } | AskError::ConnectTimedOut { .. }) => Some(OwnBroker::Silent),
+        Err(error) if is_closed(&error) => Some(OwnBroker::Closed),
         Err(
             AskError::InvalidAddress { .. }
             | AskError::NoSuchName { .. }
             | AskError::Resolver { .. }
             | AskError::ResolverTimedOut { .. }
             | AskError::NobodyListens { .. }
-            | AskError::Connect { .. }
-            | AskError::ConnectTimedOut { .. },
-        ) => OwnBroker::Closed,
+            | AskError::Connect { .. },
+        ) => None,
         Err(
             AskError::Tls { .. }
             | AskError::Ended { .. }
@@ -273,8 +278,13 @@ fn of_itself(said: Result<ApiVersions, AskError>) -> OwnBroker {
             | AskError::Login { .. }
             | AskError::NoNonce { .. }
             | AskError::Response { .. },
-        ) => OwnBroker::Answers { applied: None },
+        ) => Some(OwnBroker::Answers { applied: None }),
     }
+}
+
+/// Whether the machine answers that nobody listens.
+fn is_closed(error: &AskError) -> bool {
+    matches!(error, AskError::NobodyListens { source, .. } if source.kind() == ErrorKind::ConnectionRefused)
 }
 
 /// How another broker lists this one; nothing where that one gives no list.
@@ -302,6 +312,15 @@ fn best(answers: &[Answer]) -> Option<usize> {
     epochs.max().map(|(_, index)| index)
 }
 
+/// What this node's own controller said. Between a node and itself no connection is lost: one that does not come about
+/// waits in a queue that is full, for nobody takes any.
+fn own_answer(said: Result<QuorumInfo, AskError>) -> Answer {
+    match said {
+        Err(error @ AskError::ConnectTimedOut { .. }) => Answer::Silent(chain(&error)),
+        said => answer(said),
+    }
+}
+
 /// What a controller said, from how the question ended.
 fn answer(said: Result<QuorumInfo, AskError>) -> Answer {
     let error = match said {
@@ -311,9 +330,7 @@ fn answer(said: Result<QuorumInfo, AskError>) -> Answer {
     let sentence = chain(&error);
     match error {
         error if error.is_not_leader() => Answer::Follows,
-        AskError::NobodyListens { source, .. } if source.kind() == ErrorKind::ConnectionRefused => {
-            Answer::Closed(sentence)
-        }
+        error if is_closed(&error) => Answer::Closed(sentence),
         AskError::InvalidAddress { .. }
         | AskError::NoSuchName { .. }
         | AskError::Resolver { .. }

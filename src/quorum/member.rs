@@ -25,6 +25,9 @@ use crate::quorum::voters::Reading;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MemberVerdict {
     held: Option<Held<MemberStanding>>,
+    /// What it was by the last word of a leader, if that was good. Where nobody leads for long it is no longer shown; but
+    /// who leads next has not heard of everybody at once, and that is no reason to take a broker from its clients.
+    last_good: Option<MemberStanding>,
     /// Since when the leader's words are not good.
     bad_since: Option<Mark>,
     /// Where this node's log ended, and since when it has.
@@ -45,6 +48,11 @@ impl MemberVerdict {
             (None, Some(reading)) => self.by_the_leader(history, own, reading),
             (None, None) => self.without_leader(history, own),
         };
+        if is_good(standing) {
+            self.last_good = Some(standing);
+        } else if standing != MemberStanding::Unknown {
+            self.last_good = None;
+        }
         let since = hold(&mut self.held, standing, from.unwrap_or(now));
         Some(Member { standing, sentence, since: history.timeline().date(since) })
     }
@@ -91,7 +99,8 @@ impl MemberVerdict {
     ) -> (MemberStanding, Option<Mark>, String) {
         let now = history.timeline().now();
         let (standing, sentence) = self.said(history, own, reading);
-        let before = self.held.as_ref().map_or(MemberStanding::Unknown, |held| held.value);
+        let held = self.held.as_ref().map(|held| held.value).filter(|held| *held != MemberStanding::Unknown);
+        let before = held.or(self.last_good).unwrap_or_default();
         if is_good(standing) {
             self.bad_since = None;
             return (standing, None, sentence);
@@ -104,6 +113,8 @@ impl MemberVerdict {
         let meanwhile = match (standing, before) {
             // Until it has had its time to be added it is what it is.
             (MemberStanding::NotAVoter, _) => MemberStanding::Observer,
+            // Somebody else leads.
+            (_, MemberStanding::Leader) => MemberStanding::CaughtUp,
             (_, before) => before,
         };
         (meanwhile, None, sentence)
@@ -410,5 +421,24 @@ mod tests {
         assert_eq!(watch.see(10, None, follows()).standing, MemberStanding::CaughtUp);
         let unknown = watch.see(1, None, follows());
         assert_eq!((unknown.standing, unknown.since), (MemberStanding::Unknown, at(5)));
+    }
+
+    #[test]
+    fn whoever_was_well_before_an_outage_is_not_ill_because_a_new_leader_has_not_heard_of_it_yet() {
+        let (well, missed) = (info(1, 7, 100, WELL), info(2, 8, 100, &[(1, 5_000), (2, 0), (3, 5_000)]));
+        for own_node in [own(1), own(3)] {
+            let mut watch = Watch::of(own_node.clone());
+            watch.see(3, Some(&well), follows());
+            assert_eq!(watch.see(60, None, follows()).standing, MemberStanding::Unknown);
+            assert_eq!(watch.see(3, Some(&missed), follows()).standing, MemberStanding::CaughtUp);
+            let silent = watch.see(1, Some(&missed), follows());
+            assert_eq!((silent.standing, silent.since), (MemberStanding::Silent, at(64)));
+            // What was not well before is not held for well.
+            assert_eq!(watch.see(60, None, follows()).standing, MemberStanding::Unknown);
+            assert_eq!(watch.see(1, Some(&missed), follows()).standing, MemberStanding::Silent);
+            // Nor is what was never seen.
+            let first = Watch::of(own_node).see(1, Some(&missed), follows());
+            assert_eq!(first.standing, MemberStanding::Silent);
+        }
     }
 }

@@ -96,8 +96,9 @@ impl Controllers {
         };
         let addresses: Vec<Address> = voters.chain(servers).filter_map(address).collect();
         let controllers = addresses.iter().filter_map(|one| one.node_id).collect();
-        // A Kafka that somebody else has begun is taken to have run before.
-        let own = Own { formed: true, controllers, ..own(properties, channels.node_id, channels.roles) };
+        // Whether it has run before nobody says. To take it for young is the safe side: its pods may have to become ready
+        // one after the other, and the first leader that is seen settles it.
+        let own = Own { controllers, ..own(properties, channels.node_id, channels.roles) };
         Self::new(properties, channels, addresses, own)
     }
 

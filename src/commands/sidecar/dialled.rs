@@ -5,8 +5,8 @@ use crate::commands::sidecar::context::Context;
 use crate::commands::sidecar::verify::tls_client;
 use crate::kafka::endpoint::Endpoint;
 use crate::kafka::node_id::NodeId;
-use crate::pki::handshake::TlsClient;
 use crate::quorum::io::Controller;
+use crate::reload::listener::NodeListener;
 use crate::reload::listener::Serves;
 
 /// Of many brokers, so many are asked at a time.
@@ -15,7 +15,8 @@ const WITNESSES: usize = 2;
 /// The controllers and brokers of the cluster as this node dials them.
 #[derive(Default)]
 pub struct Dialled {
-    bundle: Option<Bundle>,
+    /// What was installed for the controllers' listener and for the brokers'.
+    bundles: [Option<Bundle>; 2],
     /// All controllers.
     pub controllers: Vec<Controller>,
     /// This node's listener for brokers, where it has one.
@@ -26,35 +27,34 @@ pub struct Dialled {
 impl Dialled {
     /// Takes what is installed now; connections that are open stay.
     pub fn refresh(&mut self, context: &Context) {
-        let Some(listener) = context.controllers.listener() else { return };
-        if !context.controllers.has_tls() {
-            if self.controllers.is_empty() {
-                self.dial(context, None);
-            }
-            return;
-        }
+        let brokers = context.channels.listeners.iter().find(|one| one.serves == Serves::Brokers);
         // Between two files of a renewal there may be nothing; what was there is still good.
-        let Ok(bundle) = context.installed_for(listener) else { return };
-        let is_same = |known: &Bundle| {
-            known.leaf().fingerprint() == bundle.leaf().fingerprint() && known.anchors() == bundle.anchors()
-        };
-        if self.bundle.as_ref().is_some_and(is_same) {
-            return;
-        }
-        if let Ok(client) = tls_client(&bundle) {
-            self.dial(context, Some(&client));
-            self.bundle = Some(bundle);
+        let installed = |name| context.installed_for(name).ok();
+        let found =
+            [context.controllers.listener(), brokers.map(|one| &one.name)].map(|name| installed(name?));
+        let is_new = self.bundles.iter().zip(&found).any(|(known, found)| match (known, found) {
+            (_, None) => false,
+            (None, Some(_)) => true,
+            (Some(known), Some(found)) => {
+                known.leaf().fingerprint() != found.leaf().fingerprint() || known.anchors() != found.anchors()
+            }
+        });
+        let needs_none = self.controllers.is_empty() && !context.controllers.has_tls();
+        if is_new || needs_none {
+            for (known, found) in self.bundles.iter_mut().zip(found) {
+                *known = found.or(known.take());
+            }
+            self.dial(context, brokers);
         }
     }
 
-    fn dial(&mut self, context: &Context, client: Option<&TlsClient>) {
+    fn dial(&mut self, context: &Context, brokers: Option<&NodeListener>) {
+        let [controllers, own] =
+            self.bundles.each_ref().map(|bundle| bundle.as_ref().and_then(|one| tls_client(one).ok()));
         let login = context.login.as_ref();
-        self.controllers = context.controllers.dialled(client, login);
-        let listener = context.channels.listeners.iter().find(|one| one.serves == Serves::Brokers);
-        let Some(listener) = listener else { return };
-        // The listener between brokers may have a certificate of its own.
-        let own = context.installed_for(&listener.name).ok().and_then(|bundle| tls_client(&bundle).ok());
-        let client = own.as_ref().or(client);
+        self.controllers = context.controllers.dialled(controllers.as_ref(), login);
+        let Some(listener) = brokers else { return };
+        let client = own.as_ref();
         let is_dialled = client.is_some() || !listener.security_protocol.has_tls();
         self.own_broker = is_dialled.then(|| context.endpoint(listener, client));
         self.other_brokers = context.controllers.other_brokers(listener.security_protocol, client, login);

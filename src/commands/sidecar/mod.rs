@@ -45,6 +45,8 @@ use tokio::sync::mpsc;
 use tokio::sync::watch as watch_channel;
 use tokio::task::JoinSet;
 use tokio::task::LocalSet;
+use tokio::task::spawn_local;
+use tokio::time::timeout;
 
 use crate::commands::failure::Exit;
 use crate::commands::failure::Failure;
@@ -76,6 +78,9 @@ pub struct Sidecar {
 
 /// Orders that wait to be looked at; people give one at a time.
 const MOST_ORDERS: usize = 16;
+
+/// The server gives answers that have begun a second.
+const LAST_ANSWERS_WITHIN: Duration = Duration::from_millis(1500);
 
 /// For names that are looked up and sources that are asked; each has a stack and an arena of its own.
 const MOST_THREADS: usize = 4;
@@ -115,7 +120,7 @@ async fn drive(beside: Beside) -> Result<(), Failure> {
         stops: Arc::clone(&context.stops),
         prestop_within: context.patience.wait,
     };
-    loops.spawn_local(health_io::serve(listeners, serving, async move {
+    let mut server = spawn_local(health_io::serve(listeners, serving, async move {
         let _ = stopped.changed().await;
     }));
     let mut keepers = BTreeMap::new();
@@ -132,13 +137,20 @@ async fn drive(beside: Beside) -> Result<(), Failure> {
     context.board.happened("Started", &format!("kraftlet sidecar of {} (node {node_id})", context.pod));
     tokio::select! {
         signal = ended() => signal?,
-        _ = loops.join_next() => {
-            return Err(Failure::new(Exit::Again, "LoopEnded", "one of the agent's loops has ended by itself"));
-        }
+        _ = loops.join_next() => return Err(ended_by_itself()),
+        _ = &mut server => return Err(ended_by_itself()),
     }
+    loops.shutdown().await;
+    // Nobody writes to the board any more, and whoever waits for it is told so: a call before a stop gets its answer also
+    // where the agent is stopped first.
+    drop(context);
     drop(stop);
-    loops.abort_all();
+    let _ = timeout(LAST_ANSWERS_WITHIN, server).await;
     Ok(())
+}
+
+fn ended_by_itself() -> Failure {
+    Failure::new(Exit::Again, "LoopEnded", "one of the agent's loops has ended by itself")
 }
 
 async fn ended() -> Result<(), Failure> {

@@ -14,8 +14,8 @@ use crate::quorum::isr::Isr;
 /// One page of a thousand partitions with what must be in sync, from one broker.
 const PAGE_WITHIN: Duration = Duration::from_secs(3);
 
-/// All of them: what takes longer is too old to be believed.
-const READ_WITHIN: Duration = Duration::from_secs(25);
+/// All of them: it counts from the beginning of a read, and has to be young until the next one has ended.
+const READ_WITHIN: Duration = Duration::from_secs(12);
 
 /// A million partitions, the most that KRaft is made for.
 const MOST_PAGES: usize = 1_000;

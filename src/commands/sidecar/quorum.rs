@@ -1,12 +1,15 @@
 //! The loop that looks at the cluster: how the quorum is, what this node is in it, and whether it may stop now.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
 
-use tokio::time::timeout;
+use tokio::task::spawn_blocking;
+use tokio::time::sleep_until;
+use tokio::time::timeout_at;
 
 use crate::cluster::io as cluster_io;
 use crate::commands::sidecar::context::Context;
@@ -22,6 +25,7 @@ use crate::kafka::node_id::NodeId;
 use crate::kafka::uuid::Uuid;
 use crate::quorum::departure::Departure;
 use crate::quorum::departure::Kafka;
+use crate::quorum::departure::Moment;
 use crate::quorum::departure::Seen;
 use crate::quorum::io::BrokerLooker;
 use crate::quorum::io::Controller;
@@ -65,6 +69,7 @@ struct Watch {
     dialled: Dialled,
     looker: Looker,
     broker_looker: BrokerLooker,
+    disk: Errand<Option<Uuid>>,
     partitions: Errand<Option<Isr>>,
     neighbours: Errand<Vec<Said>>,
     peers: BTreeMap<NodeId, PeerStop>,
@@ -81,6 +86,7 @@ pub async fn watch(context: Rc<Context>) {
         dialled: Dialled::default(),
         looker: Looker::default(),
         broker_looker: BrokerLooker::default(),
+        disk: Errand::default(),
         partitions: Errand::default(),
         neighbours: Errand::default(),
         peers: BTreeMap::new(),
@@ -90,29 +96,37 @@ pub async fn watch(context: Rc<Context>) {
     };
     loop {
         beat.beat(Instant::now());
-        watch.know(&context);
+        watch.know(&context).await;
         watch.look(&context).await;
         watch.look_around(&context).await;
         let stop = watch.stop(&context);
         show_quorum::show(&context, &watch.judge, stop);
         watch.turn = watch.turn.wrapping_add(1);
-        let pause = LOOK_EVERY + share(context.channels.node_id);
-        if timeout(pause, context.stops.notified()).await.is_ok() {
+        let next = Instant::now() + LOOK_EVERY + share(context.channels.node_id);
+        if timeout_at(next.into(), context.stops.notified()).await.is_ok() {
             let before = watch.departure;
-            watch.departure = before.called(SystemTime::now());
+            watch.departure = before.called(now());
             show_quorum::tell_departure(&context, before, watch.departure, &[]);
+            // The first call makes haste; a second one waits for the looks that are made anyway.
+            if before != Departure::Stays {
+                sleep_until(next.into()).await;
+            }
         }
     }
 }
 
 impl Watch {
     /// What can change while the agent runs: the installed leaf, and a disk that is formatted.
-    fn know(&mut self, context: &Context) {
-        if self.judge.own().directory_id.is_none()
-            && let Some(directory_id) = directory_id(context)
-        {
+    async fn know(&mut self, context: &Context) {
+        if let Some(Some(directory_id)) = self.disk.ended().await {
             let own = self.judge.own().clone();
             self.judge.know(Own { directory_id: Some(directory_id), ..own });
+        }
+        if self.disk.is_due(AT_REST_EVERY)
+            && let Some(log_dir) = context.controllers.metadata_log_dir.clone()
+        {
+            // A disk that hangs is waited for by nobody.
+            self.disk.begin(async { spawn_blocking(move || directory_id(&log_dir)).await.ok().flatten() });
         }
         if self.dialled.controllers.is_empty() || self.turn.is_multiple_of(REFRESH_EVERY) {
             self.dialled.refresh(context);
@@ -173,10 +187,10 @@ impl Watch {
 
     /// Whether the node may stop, and how far its stop is.
     fn stop(&mut self, context: &Context) -> Stop {
-        let now = SystemTime::now();
+        let now = now();
         let peers: Vec<PeerStop> = self.peers.values().copied().collect();
         let before = self.departure;
-        let stop = self.judge.stop(&peers, before.announced_at(), before.released_at(), now);
+        let stop = self.judge.stop(&peers, before.announced_at(), before.released_at(), now.date);
         let is_seen =
             before.announced_at().is_some_and(|at| stop.seen_at.is_some_and(|seen_at| at < seen_at));
         let seen = Seen { is_free: is_seen && stop.blockers.is_empty(), kafka: self.kafka };
@@ -188,6 +202,10 @@ impl Watch {
             ..stop
         }
     }
+}
+
+fn now() -> Moment {
+    Moment { date: SystemTime::now(), clock: Instant::now() }
 }
 
 fn every(is_awaited: bool) -> Duration {
@@ -212,10 +230,9 @@ fn broker_of(sighting: &BrokerSighting) -> Kafka {
     }
 }
 
-/// The id of this node's metadata directory, as soon as it is formatted.
-fn directory_id(context: &Context) -> Option<Uuid> {
-    let path = context.controllers.metadata_log_dir.as_ref()?.join("meta.properties");
-    let bytes = cluster_io::read(&path).ok()?;
+/// The id of a metadata directory, as soon as it is formatted.
+fn directory_id(log_dir: &Path) -> Option<Uuid> {
+    let bytes = cluster_io::read(&log_dir.join("meta.properties")).ok()?;
     MetaProperties::decode(&bytes).ok()?.directory_id
 }
 

@@ -7,6 +7,7 @@ pub mod io;
 
 use std::fmt;
 use std::time::Duration;
+use std::time::SystemTime;
 
 use crate::quorum::view::Stop;
 
@@ -32,12 +33,15 @@ pub fn within(grace: Duration) -> Duration {
     grace.saturating_sub(FOR_KAFKA.max(grace / 5).min(grace / 2))
 }
 
-/// Whether the wait is over: the release is announced; or the stop is, and a look after that found nothing that holds
-/// the node back.
-pub fn is_over(stop: Option<&Stop>) -> bool {
-    let Some(stop) = stop else { return false };
-    let is_seen = stop.announced_at.is_some_and(|at| stop.seen_at.is_some_and(|seen_at| seen_at > at));
-    stop.released_at.is_some() || (is_seen && stop.blockers.is_empty())
+/// Whether the wait of somebody who called then is over: a release is announced that is not older.
+pub fn is_over(stop: Option<&Stop>, called_at: SystemTime) -> bool {
+    let released_at = stop.and_then(|stop| stop.released_at);
+    released_at.is_some_and(|released_at| called_at <= released_at)
+}
+
+/// Whether the node may stop, and nothing was not awaited.
+pub fn is_safe(waited: Waited, stop: Option<&Stop>) -> bool {
+    waited == Waited::Over && stop.is_some_and(|stop| stop.blockers.is_empty())
 }
 
 /// What is said of a wait that ended so.
@@ -45,7 +49,7 @@ pub fn sentence(waited: Waited, stop: Option<&Stop>) -> String {
     let blockers = stop.map(|stop| stop.blockers.as_slice()).unwrap_or_default();
     let mut not_awaited: Vec<_> =
         blockers.iter().map(|one| format!("{}: {}", one.reason, one.sentence)).collect();
-    if not_awaited.is_empty() && !is_over(stop) {
+    if not_awaited.is_empty() && waited != Waited::Over {
         not_awaited.push("a look after the stop was announced".to_owned());
     }
     if not_awaited.is_empty() {
@@ -67,35 +71,28 @@ impl fmt::Display for Waited {
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
-
     use super::*;
     use crate::health::testing::at;
-    use crate::quorum::view::Blocker;
 
     #[test]
-    fn a_node_waits_for_a_look_that_is_younger_than_the_announcement() {
-        let check =
-            |announced_at: Option<u64>, seen_at: Option<u64>, blocked, released_at: Option<u64>, want| {
-                let date = |seconds: Option<u64>| -> Option<SystemTime> { seconds.map(at) };
-                let blocker = Blocker { reason: "NoSpareVoter".to_owned(), sentence: "want 2".to_owned() };
-                let stop = Stop {
-                    blockers: if blocked { vec![blocker] } else { vec![] },
-                    notes: vec![],
-                    seen_at: date(seen_at),
-                    announced_at: date(announced_at),
-                    released_at: date(released_at),
-                };
-                assert_eq!(is_over(Some(&stop)), want, "{stop:?}");
-            };
-        assert!(!is_over(None));
-        check(None, None, false, None, false);
-        check(None, Some(5), false, None, false);
-        check(Some(5), None, false, None, false);
-        check(Some(5), Some(5), false, None, false);
-        check(Some(5), Some(6), true, None, false);
-        check(Some(5), Some(6), false, None, true);
-        check(Some(5), Some(6), true, Some(7), true);
+    fn a_caller_waits_for_a_release_that_is_not_older_than_the_call() {
+        let full = crate::health::testing::full().stop.unwrap();
+        for (released_at, want) in [(None, false), (Some(4), false), (Some(5), true), (Some(6), true)] {
+            let stop = Stop { released_at: released_at.map(at), ..full.clone() };
+            assert_eq!(is_over(Some(&stop), at(5)), want, "{released_at:?}");
+        }
+        assert!(!is_over(None, at(5)));
+    }
+
+    #[test]
+    fn a_stop_is_safe_where_its_release_found_nothing_in_the_way() {
+        let blocked = crate::health::testing::full().stop.unwrap();
+        let free = Stop { blockers: vec![], ..blocked.clone() };
+        assert!(is_safe(Waited::Over, Some(&free)));
+        assert!(!is_safe(Waited::Over, Some(&blocked)));
+        assert!(!is_safe(Waited::AgentStops, Some(&free)));
+        assert!(!is_safe(Waited::TooLong(Duration::ZERO), Some(&free)));
+        assert!(!is_safe(Waited::Over, None));
     }
 
     #[test]
