@@ -94,7 +94,7 @@ main() {
 }
 
 await_readyz() {
-    verdicts 90 1 <<<"all readyz $1"
+    verdicts 240 1 <<<"all readyz $1"
 }
 
 # probe WORD: asks while Kafka is so; the result is in $FOLDER/WORD.tsv.

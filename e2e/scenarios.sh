@@ -288,7 +288,7 @@ TABLE
 # await_log POD LINES PATTERN: until the log of its Kafka has a line like this, after so many lines.
 await_log() {
     local deadline=$((SECONDS + SEEN_WITHIN))
-    until tail -n "+$(($2 + 1))" "$FOLDER/$1.log" | grep -q -E -e "$3"; do
+    until grep -q -E -e "$3" < <(tail -n "+$(($2 + 1))" "$FOLDER/$1.log"); do
         ((SECONDS < deadline)) || die 1 "the log of $1 does not say \"$3\" within $SEEN_WITHIN s"
         sleep 0.05
     done

@@ -127,11 +127,13 @@ build_release_in_background() {
     TOOLS+=($!)
 }
 
-fetch_ended() {
-    local pid
+tools_ended() {
+    local pid code=0
     for pid in "${TOOLS[@]}"; do
-        wait "$pid" || return 1
+        wait "$pid" || code=1
     done
+    TOOLS=()
+    return "$code"
 }
 
 # What only the tests need: strace kills init at each of its system calls.
@@ -183,7 +185,7 @@ main() {
     part "shell scripts" shell_scripts
     part "lints" cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
     part "tests: unit, golden, law, io, program, tidy" cargo test --locked --no-fail-fast
-    part "Kafka from Maven" fetch_ended
+    part "Kafka from Maven" tools_ended
     part "the page in a browser" "$E2E_DIR/page.sh"
     part "alerts and dashboard" "$E2E_DIR/monitoring.sh"
     part "the engine's own tests" run_maven -f "$REPO_DIR/images/ssl-engine/pom.xml" test
@@ -202,6 +204,7 @@ main() {
     pairs "sick nodes" "$E2E_DIR/quorum.sh" "${QUORUMS[@]}"
     part "rolling stop" "$E2E_DIR/rolling-stop.sh"
     part "fuzzing" "$E2E_DIR/fuzz.sh" --seconds 6
+    part "release binary" tools_ended
     part "release binary in an empty root" "$E2E_DIR/chroot.sh"
     part "benchmark" "$E2E_DIR/bench.sh" --floor
     # A hundred rounds, as by default, take a quarter of an hour on a machine that is slow.

@@ -190,6 +190,7 @@ leading_pod() {
     local id pod witness
     witness="$(all_but "${SICK[@]}" | head -n 1)"
     id="$(said_last "$witness" leader)"
+    [[ "$id" =~ ^[0-9]+$ ]] || die 1 "$witness knows no leader: $id"
     for pod in "${PODS[@]}"; do
         [[ "$(setting "$pod" node.id)" != "$id" ]] || printf '%s' "$pod"
     done

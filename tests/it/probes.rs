@@ -155,21 +155,19 @@ fn a_hook_is_answered_when_the_node_may_stop_and_so_is_everybody_who_asks() {
         stops.notified().await;
         let second = hook();
         stops.notified().await;
-        // A look that was there before the announcement is not enough, and one that finds a blocker is not either.
-        let announced_at = SystemTime::now();
-        let stop = |seconds: u64, blockers| Stop {
-            blockers,
-            announced_at: Some(announced_at),
-            seen_at: Some(announced_at + Duration::from_secs(seconds)),
+        // A release that was there before they called was for somebody else, and an announcement is none.
+        let stop = |released_at: Option<SystemTime>| Stop {
+            blockers: vec![],
+            announced_at: Some(SystemTime::now()),
+            released_at,
             ..stoppable().stop.unwrap()
         };
-        let blocker = Blocker { reason: "NoSpareVoter".to_owned(), sentence: "want 2".to_owned() };
-        for stop in [stop(0, vec![]), stop(1, vec![blocker])] {
+        for stop in [stop(Some(SystemTime::UNIX_EPOCH)), stop(None)] {
             publish.send_modify(|snapshot| Arc::make_mut(snapshot).stop = Some(stop));
             assert_eq!(probed(address, "/livez").await, "200 ok\n");
             assert!(!first.is_finished() && !second.is_finished());
         }
-        publish.send_modify(|snapshot| Arc::make_mut(snapshot).stop = Some(stop(2, vec![])));
+        publish.send_modify(|snapshot| Arc::make_mut(snapshot).stop = Some(stop(Some(SystemTime::now()))));
         for answer in [first.await.unwrap(), second.await.unwrap()] {
             assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"safe\": true"), "{answer}");
         }
