@@ -58,7 +58,7 @@ const BROKER_EVERY: usize = 3;
 const REFRESH_EVERY: usize = 5;
 
 /// Between looks at the partitions and at the other agents, as long as nobody waits for the outcome.
-const AT_REST_EVERY: Duration = Duration::from_secs(10);
+const AT_REST_EVERY: Duration = Duration::from_secs(15);
 
 /// A turn of the loop takes a few seconds at most.
 const TURNS_WITHIN: Duration = Duration::from_secs(30);

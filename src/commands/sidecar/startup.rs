@@ -19,13 +19,13 @@ use crate::quorum::startup::start::Recovering;
 use crate::quorum::startup::start::Start;
 use crate::quorum::view::Recovery;
 
-/// Between looks at the locks, a few system calls each: no Kafka ends and is back in so short a time.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Between looks at the locks, a few system calls each: no Kafka ends and has its locks again in so short a time.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Between walks through the partitions, which may be thousands.
 const WALK_EVERY: Duration = Duration::from_secs(2);
 
-/// A turn takes half a second: the disk is not waited for.
+/// A turn takes a second: the disk is not waited for.
 const TURNS_WITHIN: Duration = Duration::from_secs(30);
 
 /// What a look at the disk brings.
