@@ -23,7 +23,6 @@
 //! **`livez`: the agent's own loops turn.** Only the agent's container may be restarted by it.
 
 use std::borrow::Cow;
-use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
 
@@ -36,6 +35,7 @@ use crate::health::snapshot::Channel;
 use crate::health::snapshot::Snapshot;
 use crate::health::snapshot::Standing;
 use crate::health::text::rfc3339;
+use crate::quorum::stop::FRESH;
 use crate::quorum::view::Blocker;
 use crate::quorum::view::BrokerStanding;
 use crate::quorum::view::MemberStanding;
@@ -54,9 +54,6 @@ pub enum Probe {
     /// Whether this node may stop now.
     SafeToStop,
 }
-
-/// Looks come every second, those at many partitions every few. What is older says nothing of now.
-const FRESH: Duration = Duration::from_secs(30);
 
 /// The rows of the table above.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -284,6 +281,8 @@ fn broker(snapshot: &Snapshot) -> Check<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::health::testing::at;
     use crate::health::testing::full;

@@ -77,7 +77,7 @@ pub struct PeerStop {
 
 /// Looks come every second, pages of many topics every few seconds. What is older says nothing of now. As long a peer
 /// that is gone is held for what it said last: by then the leader and the replicas in sync show that it is away.
-const FRESH: Duration = Duration::from_secs(30);
+pub const FRESH: Duration = Duration::from_secs(30);
 
 /// Agents look at each other every second, and one look takes a second at most.
 const SETTLED: Duration = Duration::from_secs(3);

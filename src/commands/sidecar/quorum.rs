@@ -54,8 +54,9 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 /// broker that does not serve yet is looked at each time.
 const BROKER_EVERY: usize = 3;
 
-/// At every fifth look the stores are read: connections outlive leaves, and a new one is for the next connection.
-const REFRESH_EVERY: usize = 5;
+/// At so many looks the stores are read once: connections outlive leaves, and a new leaf is for the next connection. While
+/// nobody answers it is for every look.
+const REFRESH_EVERY: usize = 15;
 
 /// Between looks at the partitions and at the other agents, as long as nobody waits for the outcome.
 const AT_REST_EVERY: Duration = Duration::from_secs(15);
@@ -128,7 +129,7 @@ impl Watch {
             // A disk that hangs is waited for by nobody.
             self.disk.begin(async { spawn_blocking(move || directory_id(&log_dir)).await.ok().flatten() });
         }
-        if self.dialled.controllers.is_empty() || self.turn.is_multiple_of(REFRESH_EVERY) {
+        if self.judge.history().without_since().is_some() || self.turn.is_multiple_of(REFRESH_EVERY) {
             self.dialled.refresh(context);
         }
     }
