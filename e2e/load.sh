@@ -54,7 +54,7 @@ await_load() {
     local deadline=$((SECONDS + $2))
     while ((SECONDS < deadline)); do
         kill -0 "$LOAD_PID" 2>/dev/null || return 1
-        ! tail -n "+$(($1 + 1))" "$LOAD.tsv" 2>/dev/null | grep -q -F -e "$3" || return 0
+        ! grep -q -F -e "$3" < <(tail -n "+$(($1 + 1))" "$LOAD.tsv" 2>/dev/null) || return 0
         sleep 0.2
     done
     return 1

@@ -103,7 +103,7 @@ TABLE
 }
 
 may_not_stop_because_of() {
-    look "$1" /v1/safe-to-stop | grep -q -F -e "$2"
+    grep -q -F -e "$2" < <(look "$1" /v1/safe-to-stop)
 }
 
 # A broker or a combined node serves on without a quorum, and may not stop, for nobody could take over; a controller alone
@@ -197,7 +197,7 @@ TABLE
 }
 
 says_under_min_isr() {
-    look "$1" /v1/status | grep -F -e "$2" | grep -q -F -e 'fewer replicas in sync than min.insync.replicas'
+    grep -q -F -e 'fewer replicas in sync than min.insync.replicas' < <(look "$1" /v1/status | grep -F -e "$2")
 }
 
 # The pod comes back with another CA than its peers, in keystore and truststore, as from a wrong Secret. What was issued

@@ -260,7 +260,7 @@ serves() {
 }
 
 status_says() {
-    status_of "$1" | grep -q -F -e "$2"
+    grep -q -F -e "$2" < <(status_of "$1")
 }
 
 # The installed leaf is this one, it is served, and none of the faults is a condition any more.
@@ -328,7 +328,7 @@ fault() {
 }
 
 log_says() {
-    tail -n "+$((LOG_LINES[$1] + 1))" "$FOLDER/demo-$1.sidecar.log" | grep -q -F -e "$2"
+    grep -q -F -e "$2" < <(tail -n "+$((LOG_LINES[$1] + 1))" "$FOLDER/demo-$1.sidecar.log")
 }
 
 # How often Kafka was told: each request makes it log this.

@@ -66,13 +66,13 @@ serves() {
 }
 
 status_says() {
-    look "$1" /v1/status 2>/dev/null | grep -q -F -e "$2"
+    grep -q -F -e "$2" < <(look "$1" /v1/status 2>/dev/null)
 }
 
 all_are_serving() {
     local pod
     for pod in "${PODS[@]}"; do
-        look "$pod" /metrics 2>/dev/null | grep -q -F -e 'kraftlet_certificate_state{certificate="node",state="Serving"} 1' || return 1
+        grep -q -F -e 'kraftlet_certificate_state{certificate="node",state="Serving"} 1' < <(look "$pod" /metrics 2>/dev/null) || return 1
     done
 }
 

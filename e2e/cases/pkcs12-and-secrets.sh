@@ -85,7 +85,7 @@ files_with() {
 }
 
 seen_in() {
-    tr '\0' '\n' <"/proc/$2/$1" | grep -q -F -e "$3"
+    grep -q -F -e "$3" < <(tr '\0' '\n' <"/proc/$2/$1")
 }
 
 # A moment after `&` the process may still be this shell.

@@ -93,7 +93,7 @@ await_reason() {
 }
 
 says() {
-    look demo-0 "$2" 2>/dev/null | grep -q -F -e "$1"
+    grep -q -F -e "$1" < <(look demo-0 "$2" 2>/dev/null)
 }
 
 # A minute and a half: that Kafka is away is written down only when it lasts, for each of its starts begins so.
@@ -102,7 +102,7 @@ await_log() {
 }
 
 has_logged() {
-    tail -n "+$((LOG_LINES + 1))" "$FOLDER/demo-0.sidecar.log" | grep -q -F -e "$1"
+    grep -q -F -e "$1" < <(tail -n "+$((LOG_LINES + 1))" "$FOLDER/demo-0.sidecar.log")
 }
 
 heals() {
