@@ -207,8 +207,8 @@ main() {
     part "release binary" tools_ended
     part "release binary in an empty root" "$E2E_DIR/chroot.sh"
     part "benchmark" "$E2E_DIR/bench.sh" --floor
-    # A hundred rounds, as by default, take a quarter of an hour on a machine that is slow.
-    part "benchmark of renewals" "$E2E_DIR/renew-bench.sh" --floor --rounds 30
+    # A hundred renewals, fifty in each mode; as many in each, as by default, take a quarter of an hour on a slow machine.
+    part "benchmark of renewals" "$E2E_DIR/renew-bench.sh" --floor --rounds 50
     part "benchmark of probes" "$E2E_DIR/probe-bench.sh" --floor
     part "bans, licences, sources" deny
     part "the demo on a bare Debian" "$E2E_DIR/bare-machine.sh" --brief
