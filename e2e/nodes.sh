@@ -7,6 +7,7 @@
 PODS=()
 BROKERS=()
 declare -A PID_OF=()
+declare -A STARTED_AGAIN=()
 CLIENT_PID=
 
 # The script's own, removed at its end.
@@ -178,8 +179,21 @@ await() {
 all_alive() {
     local pod
     for pod in "${PODS[@]}"; do
-        kill -0 "${PID_OF[$pod]}" 2>/dev/null || return 1
+        kill -0 "${PID_OF[$pod]}" 2>/dev/null || start_again "$pod" || return 1
     done
+}
+
+# What the kubelet does for a broker that a fault of Kafka's own has ended, once for each. In a dynamic quorum that is
+# new, a broker may have fetched the first record of the voters from a leader that lost its office at once. It cuts its
+# log back, forgets the voters, and does not read them a second time (KRaftControlRecordStateMachine.truncateNewEntries
+# leaves nextOffset where it was; seen with 3.9.2). So it knows no controller to register with, and gives up after
+# initial.broker.registration.timeout.ms, a minute. At its next start it reads the voters from its log.
+start_again() {
+    [[ "${QUORUM-}" == dynamic && -z "${STARTED_AGAIN[$1]-}" ]] || return 1
+    grep -q 'unable to register with the controller quorum' "$FOLDER/$1.log" || return 1
+    STARTED_AGAIN[$1]=yes
+    say "$1 ended, for it could not register with the quorum; started again, as the kubelet would"
+    start_node "$1"
 }
 
 # The last lines of the log of each node that ended, or of all where none did, and the end of the demo.

@@ -166,10 +166,10 @@ public final class ClusterClient {
     private static int roundTrip(Properties properties, String topic, int records) throws Exception {
         short replicas;
         try (Admin admin = Admin.create(properties)) {
-            replicas = (short) Math.min(3, admin.describeCluster().nodes().get(30, TimeUnit.SECONDS).size());
+            replicas = (short) Math.min(3, admin.describeCluster().nodes().get(60, TimeUnit.SECONDS).size());
             NewTopic wanted = new NewTopic(topic, PARTITIONS, replicas)
                 .configs(Map.of("min.insync.replicas", String.valueOf(Math.max(1, replicas - 1))));
-            admin.createTopics(List.of(wanted)).all().get(30, TimeUnit.SECONDS);
+            admin.createTopics(List.of(wanted)).all().get(60, TimeUnit.SECONDS);
         }
         List<String> sent = values(records);
         produce(properties, topic, sent);
