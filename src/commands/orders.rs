@@ -18,11 +18,11 @@ use crate::commands::agents::Agent;
 use crate::commands::failure::Exit;
 use crate::commands::failure::Failure;
 use crate::commands::failure::chain;
-use crate::health::io as health_io;
-use crate::health::io::AgentError;
+use crate::health::client::io as client;
+use crate::health::client::io::AgentError;
+use crate::health::order::OrderState;
+use crate::health::order::OrderStatus;
 use crate::health::order::Wish;
-use crate::health::snapshot::OrderState;
-use crate::health::snapshot::OrderStatus;
 
 /// Whether to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +68,7 @@ pub fn give(agents: &[Agent], wish: &Wish, patience: Patience) -> Result<(), Fai
 async fn give_one(agent: &Agent, wish: &Wish, patience: Patience, shown: &Shown) -> Result<(), Failure> {
     let Agent { name, address } = agent;
     shown.bar.set_message(name.clone());
-    let taken = health_io::give(address, wish, Instant::now() + ANSWER_WITHIN).await;
+    let taken = client::give(address, wish, Instant::now() + ANSWER_WITHIN).await;
     let number = taken.map_err(|error| not_answered(name, &error))?;
     let wait = match patience {
         Patience::Taken => {
@@ -101,7 +101,7 @@ async fn ended(agent: &Agent, number: u64, wait: Duration, shown: &Shown) -> Res
     loop {
         // The last look gets its time too: what is known of the order says more than that time is up.
         let within = Instant::now() + ANSWER_WITHIN;
-        let last = health_io::status_of_order(address, number, within).await;
+        let last = client::status_of_order(address, number, within).await;
         let is_over = Instant::now() + ASK_EVERY >= deadline;
         match last {
             Ok(order) if order.state != OrderState::Running => return Ok(order),

@@ -28,13 +28,13 @@ use crate::commands::table::YELLOW;
 use crate::commands::table::date;
 use crate::commands::table::none;
 use crate::commands::table::span;
+use crate::health::certificate::Certificate;
+use crate::health::channel::Channel;
+use crate::health::channel::Standing;
+use crate::health::client::io as client;
+use crate::health::client::io::AgentError;
 use crate::health::document;
-use crate::health::io as health_io;
-use crate::health::io::AgentError;
-use crate::health::snapshot::Certificate;
-use crate::health::snapshot::Channel;
 use crate::health::snapshot::Snapshot;
-use crate::health::snapshot::Standing;
 use crate::health::verdict::Verdict;
 
 /// Show what the agents say of their nodes.
@@ -94,7 +94,7 @@ async fn ask(agents: Vec<Agent>) -> Vec<Answer> {
         let mut asked = JoinSet::new();
         for (index, agent) in some.iter().cloned().enumerate() {
             asked.spawn(async move {
-                let said = health_io::status_of(&agent.address, Instant::now() + ANSWER_WITHIN).await;
+                let said = client::status_of(&agent.address, Instant::now() + ANSWER_WITHIN).await;
                 (index, (agent, said))
             });
         }

@@ -16,6 +16,8 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use prometheus_client::registry::Unit;
 
+use crate::health::certificate::Certificate;
+use crate::health::channel::Channel;
 use crate::health::check::Checks;
 use crate::health::latency::Histogram;
 use crate::health::probe;
@@ -27,8 +29,6 @@ use crate::health::series::gauge;
 use crate::health::series::in_seconds;
 use crate::health::series::one;
 use crate::health::series::seconds;
-use crate::health::snapshot::Certificate;
-use crate::health::snapshot::Channel;
 use crate::health::snapshot::Snapshot;
 use crate::health::text::Text;
 

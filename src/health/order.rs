@@ -1,10 +1,14 @@
-//! Orders: what a person may ask of the agent.
+//! Orders: what a person may ask of the agent, and what has become of it.
+
+use std::time::SystemTime;
 
 use serde::Deserialize;
 use serde_json::Value as Json;
 use serde_json::json;
 
 use crate::health::text::Text;
+use crate::health::text::Word;
+use crate::health::words::words;
 
 /// A wish that was taken, under the number by which its outcome is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +33,36 @@ pub enum Wish {
         certificate: Text,
     },
 }
+
+/// What has become of an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderStatus {
+    /// The number under which it was taken.
+    pub number: u64,
+    /// When it was taken.
+    pub at: SystemTime,
+    /// How far it has come.
+    pub state: OrderState,
+    /// How it ended, or why it goes on: `Renewed`, `Waiting`.
+    pub reason: Word,
+    /// The same for a person.
+    pub sentence: Text,
+}
+
+/// How far an order has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrderState {
+    /// Taken, and at work.
+    Running,
+    /// Done, and shown to be.
+    Done,
+    /// Ended otherwise; it may pass if it is ordered again.
+    Failed,
+    /// Ended otherwise, and a person must change something first.
+    Refused,
+}
+
+words!(OrderState: Running = "Running", Done = "Done", Failed = "Failed", Refused = "Refused");
 
 /// A body that is no wish.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

@@ -27,13 +27,13 @@ use std::time::Instant;
 use std::time::SystemTime;
 
 use crate::cluster::pool::ProcessRoles;
+use crate::health::channel::Channel;
+use crate::health::channel::Standing;
 use crate::health::check::Check;
 use crate::health::check::Checks;
 use crate::health::pulse::Pulse;
 use crate::health::pulse::Rhythm;
-use crate::health::snapshot::Channel;
 use crate::health::snapshot::Snapshot;
-use crate::health::snapshot::Standing;
 use crate::health::text::rfc3339;
 use crate::quorum::stop::FRESH;
 use crate::quorum::view::Blocker;

@@ -18,7 +18,7 @@ use serde::de::Error as _;
 
 use crate::cluster::pool::ProcessRoles;
 use crate::cluster::settings::Reload;
-use crate::health::snapshot::Recent;
+use crate::health::recent::Recent;
 use crate::health::text::Text;
 use crate::health::text::rfc3339;
 use crate::kafka::node_id::NodeId;

@@ -19,6 +19,7 @@ pub mod departure;
 pub mod disagreement;
 pub mod judge;
 pub mod conditions;
+pub mod line;
 pub mod io;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -24,17 +24,18 @@ use tokio::sync::oneshot;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use kraftlet::health::client::io as client;
+use kraftlet::health::client::io::AgentError;
 use kraftlet::health::document;
 use kraftlet::health::io as health_io;
-use kraftlet::health::io::AgentError;
 use kraftlet::health::io::Listeners;
 use kraftlet::health::io::Serving;
 use kraftlet::health::order::Order;
+use kraftlet::health::order::OrderState;
+use kraftlet::health::order::OrderStatus;
 use kraftlet::health::order::Wish;
 use kraftlet::health::pulse::Pulse;
-use kraftlet::health::snapshot::OrderState;
-use kraftlet::health::snapshot::OrderStatus;
-use kraftlet::health::snapshot::Recent;
+use kraftlet::health::recent::Recent;
 use kraftlet::health::snapshot::Snapshot;
 use kraftlet::health::text::Text;
 use kraftlet::health::text::Word;
@@ -234,15 +235,15 @@ fn an_order_is_taken_under_a_number_that_tells_its_outcome() {
     let deadline = || Instant::now() + PATIENCE;
     let status = run(async {
         let wish = Wish::Renew { certificate: Some(Text::new("node")) };
-        let first = health_io::give(&address, &wish, deadline()).await.unwrap();
+        let first = client::give(&address, &wish, deadline()).await.unwrap();
         let status = loop {
-            let status = health_io::status_of_order(&address, first, deadline()).await.unwrap();
+            let status = client::status_of_order(&address, first, deadline()).await.unwrap();
             if status.state != OrderState::Running {
                 break status;
             }
             tokio::task::yield_now().await;
         };
-        let second = health_io::give(&address, &wish, deadline()).await.unwrap();
+        let second = client::give(&address, &wish, deadline()).await.unwrap();
         assert!(second > first, "{second} {first}");
         status
     });
@@ -279,11 +280,10 @@ fn orders_that_nobody_has_time_for_are_refused() {
         let asking = async {
             let give = async || {
                 let wish = Wish::Renew { certificate: None };
-                health_io::give(&address, &wish, Instant::now() + PATIENCE).await
+                client::give(&address, &wish, Instant::now() + PATIENCE).await
             };
             let number = give().await.unwrap();
-            let waiting =
-                health_io::status_of_order(&address, number, Instant::now() + PATIENCE).await.unwrap();
+            let waiting = client::status_of_order(&address, number, Instant::now() + PATIENCE).await.unwrap();
             assert_eq!((waiting.state, waiting.reason.as_str()), (OrderState::Running, "Taken"));
             give().await.unwrap();
             let refused = give().await.unwrap_err();
@@ -383,14 +383,14 @@ fn a_peer_can_say_what_it_likes() {
         let patience = if want == Some("AgentDoesNotAnswer") { IMPATIENCE } else { PATIENCE };
         let shown = text(&bytes[..bytes.len().min(60)]);
         let address = answering(bytes, keeps).to_string();
-        let got = run(health_io::status_of(&address, Instant::now() + patience));
+        let got = run(client::status_of(&address, Instant::now() + patience));
         assert_eq!(got.as_ref().err().map(AgentError::reason), want, "{shown:?}: {got:?}");
         if let Err(error) = got {
             assert!(!error.to_string().contains('\u{1b}'), "{error}");
         }
     }
     let nobody = StdListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().to_string();
-    let error = run(health_io::status_of(&nobody, Instant::now() + PATIENCE)).unwrap_err();
+    let error = run(client::status_of(&nobody, Instant::now() + PATIENCE)).unwrap_err();
     assert_eq!((error.reason(), error.may_pass()), ("AgentUnreachable", true));
 }
 

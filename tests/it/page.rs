@@ -5,15 +5,15 @@ use std::path::Path;
 use std::time::Duration;
 use std::time::SystemTime;
 
+use kraftlet::health::certificate::State;
+use kraftlet::health::channel::Standing;
 use kraftlet::health::document;
 use kraftlet::health::page;
 use kraftlet::health::page::CONTENT_SECURITY_POLICY;
+use kraftlet::health::recent::Recent;
 use kraftlet::health::snapshot::Condition;
 use kraftlet::health::snapshot::Event;
-use kraftlet::health::snapshot::Recent;
 use kraftlet::health::snapshot::Snapshot;
-use kraftlet::health::snapshot::Standing;
-use kraftlet::health::snapshot::State;
 use kraftlet::health::text::Text;
 use kraftlet::health::text::Word;
 use kraftlet::quorum::view::Blocker;

@@ -10,11 +10,11 @@ use crate::commands::doctor::nodes::Nodes;
 use crate::commands::failure::Failure;
 use crate::commands::failure::chain;
 use crate::health::address;
+use crate::health::client::io as client;
+use crate::health::client::io::AgentError;
 use crate::health::doctor::agents::Heard;
 use crate::health::doctor::agents::Silence;
 use crate::health::doctor::next::Place;
-use crate::health::io as health_io;
-use crate::health::io::AgentError;
 use crate::kafka::node_id::NodeId;
 
 /// An agent answers from memory; this is for the network.
@@ -56,9 +56,9 @@ pub async fn ask(agents: Vec<Agent>) -> Vec<Heard> {
 async fn ask_one(agent: Agent) -> Heard {
     let Agent { pod, node_id, address } = agent;
     let deadline = Instant::now() + ANSWER_WITHIN;
-    let status = health_io::status_of(&address, deadline).await.map_err(|error| silence(&error));
+    let status = client::status_of(&address, deadline).await.map_err(|error| silence(&error));
     let is_live = match &status {
-        Ok(_) => health_io::is_live(&address, deadline).await.map_err(|error| chain(&error)),
+        Ok(_) => client::is_live(&address, deadline).await.map_err(|error| chain(&error)),
         Err(_) => Ok(()),
     };
     Heard { pod, node_id, status, is_live }

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use tokio::sync::watch;
 
-use crate::health::snapshot::Certificate;
+use crate::health::certificate::Certificate;
 use crate::health::snapshot::Condition;
 use crate::health::snapshot::Event;
 use crate::health::snapshot::Snapshot;

@@ -32,8 +32,8 @@ use crate::commands::sidecar::keystore::Keystore;
 use crate::commands::sidecar::show;
 use crate::commands::sidecar::trust::TrustLoop;
 use crate::commands::sidecar::watch::Watch;
+use crate::health::order::OrderState;
 use crate::health::order::Wish;
-use crate::health::snapshot::OrderState;
 
 /// Where the loop's time comes from, and who does its work.
 pub trait World {
@@ -264,9 +264,9 @@ mod tests {
     use crate::commands::sidecar::testing::Stores;
     use crate::commands::sidecar::testing::bundle;
     use crate::commands::sidecar::testing::stores;
-    use crate::health::snapshot::Certificate as Shown;
+    use crate::health::certificate::Certificate as Shown;
+    use crate::health::certificate::State::Verifying;
     use crate::health::snapshot::Snapshot;
-    use crate::health::snapshot::State::Verifying;
     use crate::health::testing::full;
     use crate::health::text::Text;
     use crate::health::text::Word;

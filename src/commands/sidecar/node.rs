@@ -42,9 +42,9 @@ use crate::commands::sidecar::managed::Managed;
 use crate::commands::sidecar::trust;
 use crate::health::address;
 use crate::health::address::Bound;
+use crate::health::certificate;
 use crate::health::prestop;
 use crate::health::pulse::Pulse;
-use crate::health::snapshot;
 use crate::health::snapshot::Agent;
 use crate::health::snapshot::Mode;
 use crate::health::snapshot::Node;
@@ -232,7 +232,7 @@ fn board(
     let agent = Agent { version: Text::new(env!("CARGO_PKG_VERSION")), started_at: now, mode, reload };
     let mut snapshot = Snapshot::new(node, agent);
     let shown = |one: &Rc<dyn Keystore>| {
-        snapshot::Certificate::new(Text::new(one.name()), Word::of(trust::SETTLED), now)
+        certificate::Certificate::new(Text::new(one.name()), Word::of(trust::SETTLED), now)
     };
     snapshot.certificates = keystores.iter().map(shown).collect();
     Board::new(snapshot)

@@ -10,8 +10,8 @@ use crate::commands::sidecar::board::Board;
 use crate::commands::sidecar::keeper::Progress;
 use crate::commands::sidecar::keeper::Told;
 use crate::health::order::Order;
-use crate::health::snapshot::OrderState;
-use crate::health::snapshot::OrderStatus;
+use crate::health::order::OrderState;
+use crate::health::order::OrderStatus;
 use crate::health::text::Text;
 use crate::health::text::Word;
 

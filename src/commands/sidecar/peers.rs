@@ -19,7 +19,7 @@ use crate::cluster::model::Node;
 use crate::commands::sidecar::context::Context;
 use crate::commands::sidecar::verify::tls_client;
 use crate::health::address;
-use crate::health::io as health_io;
+use crate::health::client::io as client;
 use crate::health::snapshot::Snapshot;
 use crate::kafka::endpoint::Endpoint;
 use crate::kafka::endpoint::Tls;
@@ -55,7 +55,7 @@ pub async fn look(
         looking.spawn(async move {
             let said = async {
                 let address = address?;
-                health_io::status_of(&address, deadline).await.ok()
+                client::status_of(&address, deadline).await.ok()
             };
             let seen = async {
                 let mut all = Vec::new();

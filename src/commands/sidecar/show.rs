@@ -13,8 +13,8 @@ use crate::certificates::turn::Reason;
 use crate::certificates::turn::Work;
 use crate::commands::sidecar::board::Board;
 use crate::commands::sidecar::hands::Hands;
-use crate::health::snapshot;
-use crate::health::snapshot::Anchor;
+use crate::health::certificate;
+use crate::health::certificate::Anchor;
 use crate::health::snapshot::Condition;
 use crate::health::text::Text;
 use crate::health::text::Word;
@@ -30,7 +30,7 @@ pub fn renewal(hands: &Hands, policy: &Policy, state: &State, before: Option<&Ou
         tell(hands, installed, outcome);
     }
     board.certificate(name, |shown| {
-        shown.installed = installed.map(|bundle| snapshot::Leaf::new(bundle.leaf(), anchor_of(bundle)));
+        shown.installed = installed.map(|bundle| certificate::Leaf::new(bundle.leaf(), anchor_of(bundle)));
         shown.trust.anchors =
             installed.map(|bundle| bundle.anchors().iter().map(Anchor::new).collect()).unwrap_or_default();
         shown.state = word(state);
@@ -54,21 +54,21 @@ pub fn anchor_of(bundle: &Bundle) -> Option<Fingerprint> {
         .copied()
 }
 
-fn word(state: &State) -> snapshot::State {
+fn word(state: &State) -> certificate::State {
     match state.running().map(|(_, work)| work) {
-        Some(Work::Fetch | Work::Preflight | Work::AskPeers) => snapshot::State::Fetching,
-        Some(Work::Install(_)) => snapshot::State::Installing,
-        Some(Work::Reload(_)) => snapshot::State::Reloading,
-        Some(Work::Verify(_)) => snapshot::State::Verifying,
-        Some(Work::RollBack(_)) => snapshot::State::RollingBack,
-        None if state.is_serving() => snapshot::State::Serving,
-        None => snapshot::State::Waiting,
+        Some(Work::Fetch | Work::Preflight | Work::AskPeers) => certificate::State::Fetching,
+        Some(Work::Install(_)) => certificate::State::Installing,
+        Some(Work::Reload(_)) => certificate::State::Reloading,
+        Some(Work::Verify(_)) => certificate::State::Verifying,
+        Some(Work::RollBack(_)) => certificate::State::RollingBack,
+        None if state.is_serving() => certificate::State::Serving,
+        None => certificate::State::Waiting,
     }
 }
 
-fn outcome_shown(hands: &Hands, outcome: &Outcome) -> snapshot::Outcome {
+fn outcome_shown(hands: &Hands, outcome: &Outcome) -> certificate::Outcome {
     let (reason, sentence) = words(hands, &outcome.ending);
-    snapshot::Outcome {
+    certificate::Outcome {
         reason: Word::of(reason),
         sentence: Text::new(sentence),
         at: outcome.at,

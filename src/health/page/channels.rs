@@ -2,16 +2,16 @@
 
 use std::time::SystemTime;
 
+use crate::health::certificate::Certificate;
+use crate::health::certificate::Outcome;
+use crate::health::certificate::State;
+use crate::health::channel::Channel;
+use crate::health::channel::Standing;
 use crate::health::page::html::Html;
 use crate::health::page::html::Tone;
 use crate::health::page::life::Life;
 use crate::health::page::when::Span;
-use crate::health::snapshot::Certificate;
-use crate::health::snapshot::Channel;
-use crate::health::snapshot::Outcome;
 use crate::health::snapshot::Snapshot;
-use crate::health::snapshot::Standing;
-use crate::health::snapshot::State;
 
 /// A combined node with many listeners has about twenty.
 const MOST_CHANNELS: usize = 40;

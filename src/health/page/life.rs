@@ -5,10 +5,10 @@
 use std::time::Duration;
 use std::time::SystemTime;
 
+use crate::health::certificate::Certificate;
 use crate::health::page::html::Html;
 use crate::health::page::html::Tone;
 use crate::health::page::when::Span;
-use crate::health::snapshot::Certificate;
 
 /// What is left of a life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,3 @@
+//! Asking an agent: what commands do, and other agents.
+
+pub mod io;

@@ -1,0 +1,3 @@
+//! A connection that is kept from look to look.
+
+pub mod io;
