@@ -120,10 +120,10 @@ fetch_in_background() {
     TOOLS+=($!)
 }
 
-# The release binary takes minutes to link and is needed late: it is built by the time that clusters leave, in a folder
-# of its own as far as cargo's locks go. Whoever needs it builds it again, in no time if this went well.
-build_release_in_background() {
-    (renice -n 19 -p "$BASHPID" && build_release) >"$LOGS/release.log" 2>&1 &
+# The release binary takes minutes to link, cargo-deny to compile, and both are needed late: they are built in the time
+# that clusters leave. Whoever needs one builds it again, in no time if this went well.
+build_in_background() {
+    (renice -n 19 -p "$BASHPID" && build_release && install_deny) >"$LOGS/release.log" 2>&1 &
     TOOLS+=($!)
 }
 
@@ -149,17 +149,20 @@ shell_scripts() {
     shellcheck -x "$E2E_DIR"/*.sh "$E2E_DIR"/cases/*.sh "$REPO_DIR"/manifests/*/*.sh "$REPO_DIR/.ci/run"
 }
 
+install_deny() {
+    DENY="$CACHE_DIR/cargo-deny-$CARGO_DENY_VERSION/bin/cargo-deny"
+    # The dev profile: it runs for a second and would compile for minutes.
+    [[ -x "$DENY" ]] ||
+        try_thrice cargo install --quiet --locked --debug --root "${DENY%/bin/*}" "cargo-deny@$CARGO_DENY_VERSION"
+}
+
 # Bans, licences and sources are always checked; advisories only where their database can be reached.
 deny() {
-    local program="$CACHE_DIR/cargo-deny-$CARGO_DENY_VERSION/bin/cargo-deny"
-    if [[ ! -x "$program" ]]; then
-        # The dev profile: it runs for a second and would compile for minutes.
-        try_thrice cargo install --quiet --locked --debug --root "${program%/bin/*}" "cargo-deny@$CARGO_DENY_VERSION"
-    fi
+    install_deny
     cd "$REPO_DIR"
-    "$program" --all-features check bans licenses sources || return 1
-    if timeout 60 "$program" fetch db >/dev/null 2>&1; then
-        "$program" --all-features check advisories
+    "$DENY" --all-features check bans licenses sources || return 1
+    if timeout 60 "$DENY" fetch db >/dev/null 2>&1; then
+        "$DENY" --all-features check advisories
     else
         echo "the database of advisories cannot be reached; advisories are not checked"
     fi
@@ -192,7 +195,7 @@ main() {
     part "the engine in real Kafka" "$E2E_DIR/engine.sh"
     part "golden files made again" "$E2E_DIR/golden.sh" --check
     part "tests against Java" cargo test --locked --no-fail-fast -p kraftlet-e2e
-    build_release_in_background
+    build_in_background
     for cluster in "${CLUSTERS[@]}"; do
         read -r version mode quorum <<<"$cluster"
         part "real cluster $version $mode $quorum" "$E2E_DIR/demo.sh" --brief --kafka "$version" --mode "$mode" --quorum "$quorum"
@@ -204,7 +207,7 @@ main() {
     pairs "sick nodes" "$E2E_DIR/quorum.sh" "${QUORUMS[@]}"
     part "rolling stop" "$E2E_DIR/rolling-stop.sh"
     part "fuzzing" "$E2E_DIR/fuzz.sh" --seconds 6
-    part "release binary" tools_ended
+    part "release binary, cargo-deny" tools_ended
     part "release binary in an empty root" "$E2E_DIR/chroot.sh"
     part "benchmark" "$E2E_DIR/bench.sh" --floor
     # A hundred renewals, fifty in each mode; as many in each, as by default, take a quarter of an hour on a slow machine.
