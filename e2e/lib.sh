@@ -123,7 +123,7 @@ java_class_path() {
     classes="$CACHE_DIR/kafka-$version/classes"
     mkdir -p "$classes"
     if [[ "$E2E_DIR/java/src/$class.java" -nt "$classes/$class.class" ]]; then
-        javac -nowarn -Xlint:none -cp "$classes:$libs/*" -d "$classes" "$E2E_DIR/java/src/$class.java" >&2 \
+        javac -encoding UTF-8 -nowarn -Xlint:none -cp "$classes:$libs/*" -d "$classes" "$E2E_DIR/java/src/$class.java" >&2 \
             || die 2 "cannot compile e2e/java/src/$class.java against Kafka $version"
     fi
     printf '%s:%s/*' "$classes" "$libs"
