@@ -6,8 +6,10 @@ set -euo pipefail
 # shellcheck source=install.sh
 . "$E2E_DIR/install.sh"
 
-# The goals, which are met on a machine with nothing else to do. With --floor only a third of the speed is asked, so
-# that a busy machine does not fail a change that has not made anything slower.
+# The goals, on a machine with nothing else to do. That of memory is missed by a little since the agent renews and looks
+# at the quorum: of what init takes at its peak, nine tenths are the binary's own pages, and the binary has grown. With
+# --floor only a third of the speed is asked, so that a busy machine does not fail a change that has not made anything
+# slower.
 TIMES_FASTER=100
 TIMES_LESS_MEMORY=20
 
