@@ -30,12 +30,12 @@ use crate::commands::table::none;
 use crate::commands::table::span;
 use crate::health::certificate::Certificate;
 use crate::health::channel::Channel;
-use crate::health::channel::Standing;
 use crate::health::client::io as client;
 use crate::health::client::io::AgentError;
 use crate::health::document;
 use crate::health::snapshot::Snapshot;
 use crate::health::verdict::Verdict;
+use crate::reload::coverage::Standing;
 
 /// Show what the agents say of their nodes.
 #[derive(Debug, Args)]

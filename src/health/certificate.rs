@@ -7,9 +7,9 @@ use std::time::SystemTime;
 use crate::health::channel::InUse;
 use crate::health::text::Text;
 use crate::health::text::Word;
-use crate::health::words::words;
 use crate::pki::certificate::Certificate as X509;
 use crate::pki::certificate::Fingerprint;
+use crate::quorum::words::words;
 
 /// One certificate of this node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,8 +68,7 @@ pub enum State {
     RollingBack,
 }
 
-words!(State: Serving = "Serving", Fetching = "Fetching", Installing = "Installing", Reloading = "Reloading",
-    Verifying = "Verifying", Waiting = "Waiting", RollingBack = "RollingBack");
+words!(State: Serving, Fetching, Installing, Reloading, Verifying, Waiting, RollingBack);
 
 /// How a turn of renewal ended.
 #[derive(Debug, Clone, PartialEq, Eq)]

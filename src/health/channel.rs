@@ -3,8 +3,9 @@
 use std::time::SystemTime;
 
 use crate::health::text::Text;
-use crate::health::words::words;
 use crate::pki::certificate::Fingerprint;
+use crate::quorum::words::words;
+use crate::reload::coverage::Standing;
 
 /// One TLS channel of the node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,21 +35,7 @@ pub struct InUse {
     pub anchor: Option<Fingerprint>,
 }
 
-/// How it is known which leaf a channel uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// Handshakes showed it.
-    Served,
-    /// The engine reports that it has loaded it; the next connection uses it.
-    Loaded,
-    /// Open connections still use it; the next one will not.
-    InUseUntilReconnect,
-    /// Kafka was started with it, and only a restart changes it.
-    InUseUntilRestart,
-    /// Nobody has seen it.
-    Unknown,
-}
-
+// As status and page have them.
 words!(Standing: Served = "served", Loaded = "loaded", InUseUntilReconnect = "inUseUntilReconnect",
     InUseUntilRestart = "inUseUntilRestart", Unknown = "unknown");
 

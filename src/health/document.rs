@@ -18,7 +18,6 @@ use crate::health::certificate::State;
 use crate::health::certificate::Trust;
 use crate::health::channel::Channel;
 use crate::health::channel::InUse;
-use crate::health::channel::Standing;
 use crate::health::order::OrderState;
 use crate::health::order::OrderStatus;
 use crate::health::quorum_document::BrokerShape;
@@ -36,6 +35,7 @@ use crate::health::text::Text;
 use crate::health::text::Word;
 use crate::health::wire::Milliseconds;
 use crate::health::wire::Number;
+use crate::health::wire::OneOf;
 use crate::health::wire::ReloadWord;
 use crate::health::wire::RolesWord;
 use crate::health::wire::Said;
@@ -44,6 +44,7 @@ use crate::health::wire::Wire;
 use crate::health::wire::shape;
 use crate::pki::certificate::Fingerprint;
 use crate::quorum::view::Stop;
+use crate::reload::coverage::Standing;
 
 /// A document that is no status.
 #[derive(Debug, thiserror::Error)]
@@ -204,14 +205,14 @@ shape!(NodeShape = Node {
 shape!(AgentShape = Agent {
     version: Said<Text>,
     started_at: Said<Time>,
-    mode: Said<Mode>,
+    mode: OneOf<Mode>,
     reload: Said<ReloadWord>,
 });
 
 shape!(CertificateShape = Certificate {
     name: Said<Text>,
     installed: Option<LeafShape>,
-    state: Said<State>,
+    state: OneOf<State>,
     next_renewal_at: Option<Said<Time>>,
     last_outcome: Option<OutcomeShape>,
     attempts: u32,
@@ -257,7 +258,7 @@ shape!(ChannelShape = Channel {
     name: Said<Text>,
     certificate: Said<Text>,
     leaf: Option<InUseShape>,
-    standing: Said<Standing>,
+    standing: OneOf<Standing>,
     seen_at: Option<Said<Time>>,
     restart_needed_by: Option<Said<Time>>,
 });
@@ -286,7 +287,7 @@ shape!(EventShape = Event {
 shape!(OrderShape = OrderStatus {
     number: u64,
     at: Said<Time>,
-    state: Said<OrderState>,
+    state: OneOf<OrderState>,
     reason: Said<Word>,
     sentence: Said<Text>,
 });

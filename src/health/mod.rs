@@ -1,7 +1,6 @@
 //! What the agent knows at one moment, and how it is told: to people, to probes, to metrics and to other agents.
 
 pub mod text;
-pub mod words;
 pub mod recent;
 pub mod channel;
 pub mod certificate;

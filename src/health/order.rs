@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::health::text::Text;
 use crate::health::text::Word;
-use crate::health::words::words;
+use crate::quorum::words::words;
 
 /// A wish that was taken, under the number by which its outcome is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +62,7 @@ pub enum OrderState {
     Refused,
 }
 
-words!(OrderState: Running = "Running", Done = "Done", Failed = "Failed", Refused = "Refused");
+words!(OrderState: Running, Done, Failed, Refused);
 
 /// A body that is no wish.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

@@ -28,7 +28,6 @@ use std::time::SystemTime;
 
 use crate::cluster::pool::ProcessRoles;
 use crate::health::channel::Channel;
-use crate::health::channel::Standing;
 use crate::health::check::Check;
 use crate::health::check::Checks;
 use crate::health::pulse::Pulse;
@@ -41,6 +40,7 @@ use crate::quorum::view::BrokerStanding;
 use crate::quorum::view::MemberStanding;
 use crate::quorum::view::Quorum;
 use crate::quorum::view::QuorumState;
+use crate::reload::coverage::Standing;
 
 /// What is probed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -289,7 +289,7 @@ mod tests {
     use crate::health::text::Text;
     use crate::quorum::view::Recovery;
     use crate::quorum::view::Startup;
-    use crate::quorum::view::Words;
+    use crate::quorum::words::Words;
 
     const WELL: (MemberStanding, BrokerStanding) = (MemberStanding::CaughtUp, BrokerStanding::Unfenced);
 

@@ -1,7 +1,7 @@
 //! What the agent knows at one moment: the one value that it publishes, whole.
 //!
 //! The sidecar's driver fills it; probes, metrics, the status page and other agents read it. It is made of plain
-//! values of its own, so that whoever reads it needs to know nothing of how certificates are renewed.
+//! values, so that whoever reads it needs to know nothing of how certificates are renewed.
 
 use std::time::SystemTime;
 
@@ -13,13 +13,13 @@ use crate::health::order::OrderStatus;
 use crate::health::recent::Recent;
 use crate::health::text::Text;
 use crate::health::text::Word;
-use crate::health::words::words;
 use crate::kafka::node_id::NodeId;
 use crate::quorum::view::Broker;
 use crate::quorum::view::Member;
 use crate::quorum::view::Quorum;
 use crate::quorum::view::Startup;
 use crate::quorum::view::Stop;
+use crate::quorum::words::words;
 
 /// Everything at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]

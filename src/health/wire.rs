@@ -23,7 +23,7 @@ use crate::health::text::Text;
 use crate::health::text::rfc3339;
 use crate::kafka::node_id::NodeId;
 use crate::kafka::node_id::NodeIdError;
-use crate::quorum::view::Words;
+use crate::quorum::words::Words;
 
 /// A value on the wire and the value inside that it stands for.
 pub trait Wire<T> {

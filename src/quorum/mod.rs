@@ -1,5 +1,6 @@
 //! The controller quorum: what is seen of it, what that means, and whether this node may stop now.
 
+pub mod words;
 pub mod view;
 pub mod sighting;
 pub mod own;

@@ -1,12 +1,12 @@
 //! What is known of the quorum and of this node's part in it, at one moment: the answers that probes, metrics and people
 //! get.
 
-use std::fmt;
 use std::time::Duration;
 use std::time::SystemTime;
 
 use crate::kafka::node_id::NodeId;
 use crate::kafka::uuid::Uuid;
+use crate::quorum::words::words;
 
 /// The quorum as this node sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -208,27 +208,6 @@ pub struct Note {
     pub reason: String,
     /// With names and numbers.
     pub sentence: String,
-}
-
-/// A closed set of words.
-pub trait Words: Copy + PartialEq + fmt::Display + 'static {
-    /// All of them.
-    const ALL: &'static [Self];
-}
-
-/// The words of a type, as they are shown.
-macro_rules! words {
-    ($type:ident: $($variant:ident),+) => {
-        impl Words for $type {
-            const ALL: &'static [Self] = &[$(Self::$variant),+];
-        }
-
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(match self { $(Self::$variant => stringify!($variant)),+ })
-            }
-        }
-    };
 }
 
 words!(QuorumState: Unknown, Forming, Healthy, Degraded, MajorityLost, Leaderless, Unstable, Wedged);

@@ -258,19 +258,6 @@ impl Look<'_> {
     }
 }
 
-impl Standing {
-    /// The word in status, metrics and log.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Served => "served",
-            Self::Loaded => "loaded",
-            Self::InUseUntilReconnect => "in use until reconnect",
-            Self::InUseUntilRestart => "in use until restart",
-            Self::Unknown => "unknown",
-        }
-    }
-}
-
 impl Cause {
     /// The word for logs, Events and metrics.
     pub fn reason(&self) -> &'static str {
@@ -393,6 +380,16 @@ mod tests {
         observed
     }
 
+    fn word(standing: Standing) -> &'static str {
+        match standing {
+            Standing::Served => "served",
+            Standing::Loaded => "loaded",
+            Standing::InUseUntilReconnect => "in use until reconnect",
+            Standing::InUseUntilRestart => "in use until restart",
+            Standing::Unknown => "unknown",
+        }
+    }
+
     /// Reason and sentence of each channel, fingerprints by their names.
     fn sentences(node: &NodeChannels, observed: &Observed) -> Vec<String> {
         let named = |sentence: String| {
@@ -401,7 +398,7 @@ mod tests {
             })
         };
         let shown = |one: &ChannelCoverage| {
-            named(format!("{}: {one}", one.cause.as_ref().map_or(one.standing.word(), Cause::reason)))
+            named(format!("{}: {one}", one.cause.as_ref().map_or(word(one.standing), Cause::reason)))
         };
         coverage(node, observed).iter().map(shown).collect()
     }

@@ -6,7 +6,6 @@ use std::time::Duration;
 use std::time::SystemTime;
 
 use kraftlet::health::certificate::State;
-use kraftlet::health::channel::Standing;
 use kraftlet::health::document;
 use kraftlet::health::page;
 use kraftlet::health::page::CONTENT_SECURITY_POLICY;
@@ -28,6 +27,7 @@ use kraftlet::quorum::view::Startup;
 use kraftlet::quorum::view::Stop;
 use kraftlet::quorum::view::Voter;
 use kraftlet::quorum::view::VoterStanding;
+use kraftlet::reload::coverage::Standing;
 
 const NOW: Duration = Duration::from_secs(1_800_000_000);
 const DAY: i64 = 86_400;

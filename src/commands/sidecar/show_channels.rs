@@ -10,7 +10,6 @@ use crate::commands::sidecar::show;
 use crate::health::certificate::State;
 use crate::health::channel::Channel;
 use crate::health::channel::InUse;
-use crate::health::channel::Standing as Shown;
 use crate::health::snapshot::Condition;
 use crate::health::text::Text;
 use crate::health::text::Word;
@@ -97,18 +96,11 @@ fn shown(
     let anchor = owner
         .filter(|(_, bundle)| coverage.leaf == Some(bundle.leaf().fingerprint()))
         .and_then(|(_, bundle)| show::anchor_of(bundle));
-    let standing = match coverage.standing {
-        Standing::Served => Shown::Served,
-        Standing::Loaded => Shown::Loaded,
-        Standing::InUseUntilReconnect => Shown::InUseUntilReconnect,
-        Standing::InUseUntilRestart => Shown::InUseUntilRestart,
-        Standing::Unknown => Shown::Unknown,
-    };
     Channel {
         name: Text::new(&channel.name),
         certificate: Text::new(owner.map(|(stores, _)| stores.name()).unwrap_or_default()),
         leaf: coverage.leaf.map(|fingerprint| InUse { fingerprint, not_after: coverage.not_after, anchor }),
-        standing,
+        standing: coverage.standing,
         seen_at: (coverage.standing != Standing::Unknown).then_some(now),
         restart_needed_by: coverage.restart_needed_by,
     }

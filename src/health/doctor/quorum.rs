@@ -132,7 +132,7 @@ mod tests {
     use crate::quorum::testing::info;
     use crate::quorum::testing::node;
     use crate::quorum::testing::own;
-    use crate::quorum::view::Words;
+    use crate::quorum::words::Words;
 
     fn quorum(state: QuorumState, high_watermark: Option<i64>) -> Quorum {
         Quorum {

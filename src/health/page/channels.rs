@@ -6,12 +6,12 @@ use crate::health::certificate::Certificate;
 use crate::health::certificate::Outcome;
 use crate::health::certificate::State;
 use crate::health::channel::Channel;
-use crate::health::channel::Standing;
 use crate::health::page::html::Html;
 use crate::health::page::html::Tone;
 use crate::health::page::life::Life;
 use crate::health::page::when::Span;
 use crate::health::snapshot::Snapshot;
+use crate::reload::coverage::Standing;
 
 /// A combined node with many listeners has about twenty.
 const MOST_CHANNELS: usize = 40;
