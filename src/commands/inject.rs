@@ -1,0 +1,89 @@
+//! `kraftlet inject`: the webhook's work, done to manifests.
+
+use std::io;
+use std::io::Read;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+
+use crate::commands::failure::Exit;
+use crate::commands::failure::Failure;
+use crate::commands::inputs;
+use crate::inject::manifests;
+use crate::inject::manifests::Given;
+use crate::inject::ours::Means;
+
+/// Adds to StatefulSets and Pods what the webhook would add.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  kraftlet inject -f events.yaml | kubectl apply -f -
+  kustomize build . | kraftlet inject -f - > injected.yaml
+
+Objects that do not ask for kraftlet by the annotation kraftlet.dev/inject: \"true\" come out as they went in, to the
+byte; so does what was injected before. Comments and order stay.
+Exit codes: 0 done; 64 a manifest or its settings are refused, and nothing is printed.")]
+pub struct Inject {
+    /// Manifests; - is standard input
+    #[arg(short = 'f', long = "filename", value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// Settings, where they are in no ConfigMap of the manifests
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
+    /// The namespace of objects that do not say theirs
+    #[arg(short, long)]
+    namespace: Option<String>,
+    /// kraftlet's image
+    #[arg(long, env = "KRAFTLET_IMAGE", default_value = concat!("kraftlet:", env!("CARGO_PKG_VERSION")))]
+    image: String,
+    /// The CA of the signer's own certificate (ConfigMap kraftlet-serving-ca), where certificates come from the signer
+    #[arg(long, value_name = "FILE")]
+    signer_ca: Option<PathBuf>,
+}
+
+/// Manifests of a whole namespace have some megabytes at most.
+const MOST_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Does it, and gives back what to print; warnings go to standard error.
+pub fn run(args: &Inject) -> Result<String, Failure> {
+    let settings = args.settings.as_deref().map(inputs::read_cluster).transpose()?.map(Arc::new);
+    let signer_ca = args.signer_ca.as_deref().map(read).transpose()?;
+    let means = Means { image: args.image.clone(), signer_ca };
+    let given = Given { settings, namespace: args.namespace.clone(), means };
+    let mut text = String::new();
+    for file in &args.files {
+        let manifests = read(file)?;
+        let injected = manifests::inject(&manifests, &given).map_err(|refusals| {
+            let said = refusals.iter().map(|one| (format!("{}: {one}", file.display()), one.reason()));
+            Failure::all(Exit::Usage, said.collect())
+                .unwrap_or_else(|| Failure::new(Exit::Usage, "ManifestUnreadable", file.display()))
+        })?;
+        for warning in &injected.warnings {
+            eprintln!("warning: {}: {warning}", file.display());
+        }
+        if !text.is_empty() && !text.ends_with('\n') {
+            text.push('\n');
+        }
+        if !text.is_empty() && !injected.text.starts_with("---") {
+            text.push_str("---\n");
+        }
+        text.push_str(&injected.text);
+    }
+    Ok(text)
+}
+
+fn read(file: &Path) -> Result<String, Failure> {
+    let unreadable = |error: io::Error| {
+        let exit = if error.kind() == io::ErrorKind::NotFound { Exit::Usage } else { Exit::Person };
+        Failure::new(exit, "FileUnreadable", format!("cannot read {}: {error}", file.display()))
+    };
+    let mut text = String::new();
+    if file == Path::new("-") {
+        io::stdin().lock().take(MOST_BYTES).read_to_string(&mut text).map_err(unreadable)?;
+    } else {
+        let open = std::fs::File::open(file).map_err(unreadable)?;
+        open.take(MOST_BYTES).read_to_string(&mut text).map_err(unreadable)?;
+    }
+    Ok(text)
+}

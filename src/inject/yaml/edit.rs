@@ -1,0 +1,187 @@
+//! An operation of a patch, done to text.
+
+use serde_json::Value;
+
+use crate::inject::draft::Operation;
+use crate::inject::draft::unescaped;
+use crate::inject::yaml::tree;
+use crate::inject::yaml::tree::Kind;
+use crate::inject::yaml::tree::Node;
+use crate::inject::yaml::tree::TreeError;
+use crate::inject::yaml::write;
+
+/// Does the operations to a document, one after the other. Their paths begin below `root`, a JSON pointer.
+pub fn apply(text: &str, root: &str, operations: &[Operation]) -> Result<String, TreeError> {
+    let mut text = text.to_owned();
+    for operation in operations {
+        let tree = tree::parse(&text)?;
+        let path = format!("{root}/{}", operation.path.trim_start_matches('/'));
+        let parts: Vec<String> = path.split('/').skip(1).map(unescaped).collect();
+        let (parents, last) = match parts.split_last() {
+            Some((last, parents)) => (parents, last.as_str()),
+            None => continue,
+        };
+        let parent =
+            tree.as_ref().and_then(|tree| parents.iter().try_fold(tree, |node, part| node.child(part)));
+        let Some(parent) = parent else {
+            // The plan was made from this very tree.
+            return Err(TreeError::NotTaken { line: 1, what: "the document is not what was planned for" });
+        };
+        let (at, put) = change(&text, parent, last, &operation.value);
+        text.replace_range(at, &put);
+    }
+    Ok(text)
+}
+
+/// Which bytes are replaced, and by what.
+fn change(text: &str, parent: &Node, last: &str, value: &Value) -> (std::ops::Range<usize>, String) {
+    match &parent.kind {
+        // Nothing can be below a scalar; the plan replaces it by its parent's key.
+        Kind::Scalar(_) => (parent.bytes.clone(), String::new()),
+        Kind::Mapping { is_flow, entries } => {
+            if let Some((_, _, old)) = entries.iter().find(|(_, key, _)| key == last) {
+                // What is empty has no space before it either.
+                let space = if old.bytes.is_empty() { " " } else { "" };
+                return (old.bytes.clone(), format!("{space}{}", write::inline(value)));
+            }
+            let Some((first, _, _)) = entries.first().filter(|_| !is_flow) else {
+                let (key, value) = (Value::String(last.to_owned()), write::in_braces(value));
+                return before_end(parent, entries.is_empty(), &format!("{key}: {value}"));
+            };
+            let mut put = String::new();
+            write::entry(&mut put, column(text, *first), last, value);
+            after(text, parent.bytes.end, put)
+        }
+        Kind::Sequence { is_flow, items } => {
+            let Some(first) = items.first().filter(|_| !is_flow) else {
+                return before_end(parent, items.is_empty(), &write::in_braces(value));
+            };
+            let mut put = String::new();
+            write::item(&mut put, dash(text, first.bytes.start), value);
+            after(text, parent.bytes.end, put)
+        }
+    }
+}
+
+/// Inside braces, at their end.
+fn before_end(parent: &Node, is_empty: bool, put: &str) -> (std::ops::Range<usize>, String) {
+    let end = parent.bytes.end.saturating_sub(1);
+    (end..end, if is_empty { put.to_owned() } else { format!(", {put}") })
+}
+
+/// On lines of its own, behind the line that has the byte before `end`, with whatever comment it has.
+fn after(text: &str, end: usize, put: String) -> (std::ops::Range<usize>, String) {
+    let before = text.get(..end).unwrap_or(text);
+    if before.ends_with('\n') {
+        return (end..end, put);
+    }
+    let rest = text.get(end..).unwrap_or_default();
+    match rest.find('\n') {
+        Some(line_end) => (end + line_end + 1..end + line_end + 1, put),
+        None => (text.len()..text.len(), format!("\n{put}")),
+    }
+}
+
+fn line_start(text: &str, at: usize) -> usize {
+    text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |end| end + 1)
+}
+
+/// How far from its line's beginning a byte stands.
+fn column(text: &str, at: usize) -> usize {
+    at - line_start(text, at)
+}
+
+/// Where the dash of the item at `at` stands in its line.
+fn dash(text: &str, at: usize) -> usize {
+    let start = line_start(text, at);
+    let before = text.get(start..at).unwrap_or_default();
+    before.rfind('-').unwrap_or(before.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::inject::draft::Draft;
+
+    /// What the operations make of the text is what they make of the value, and a second time they are not needed.
+    fn check(text: &str, change: impl FnOnce(&mut Draft), want: &str) {
+        let before = tree::parse(text).unwrap().unwrap().value();
+        let mut draft = Draft::new(before);
+        change(&mut draft);
+        let value = draft.value().clone();
+        let found = apply(text, "", &draft.into_operations()).unwrap();
+        assert_eq!(found, want);
+        assert_eq!(tree::parse(&found).unwrap().unwrap().value(), value, "{found}");
+    }
+
+    #[test]
+    fn what_is_added_stands_where_its_like_stands() {
+        check(
+            "# ours\nspec:\n  replicas: 3 # three\n  containers:\n  - name: kafka   # the one\n    image: \"k:1\"\n\n# end\n",
+            |draft| {
+                draft.push("/spec/containers/0", "env", json!({"name": "A", "value": "yes"}));
+                draft.push("/spec/containers/0", "env", json!({"name": "B", "value": ""}));
+                draft.push("/spec", "containers", json!({"name": "x", "ports": [{"containerPort": 1}]}));
+                draft.set("/spec", "replicas", json!(5));
+                draft.set("/metadata/labels", "a/b", json!("c"));
+            },
+            "# ours\nspec:\n  replicas: 5 # three\n  containers:\n  - name: kafka   # the one\n    image: \"k:1\"\n    env:\n    - name: A\n      value: \"yes\"\n    - name: B\n      value: \"\"\n  - name: x\n    ports:\n    - containerPort: 1\nmetadata:\n  labels:\n    a/b: c\n\n# end\n",
+        );
+    }
+
+    #[test]
+    fn braces_stay_braces() {
+        check(
+            "{spec: {containers: [{name: kafka}], x: {}}}",
+            |draft| {
+                draft.push("/spec", "containers", json!("y"));
+                draft.set("/spec/x", "k", json!([1]));
+                draft.set("/spec/containers/0", "image", json!("i"));
+            },
+            "{spec: {containers: [{name: kafka, \"image\": \"i\"}, \"y\"], x: {\"k\": [1]}}}",
+        );
+    }
+
+    #[test]
+    fn deeper_lists_and_texts_of_several_lines_keep_their_form() {
+        check(
+            "data:\n    cluster.yaml: |\n        a: 1\n        b: 2\n\n    list:\n        - one\n        -   two",
+            |draft| {
+                draft.push("/data", "list", json!({"pem": "-----BEGIN-----\nAAAA\n-----END-----\n"}));
+                draft.set("/data", "text", json!("x y"));
+            },
+            "data:\n    cluster.yaml: |\n        a: 1\n        b: 2\n\n    list:\n        - one\n        -   two\n        - pem: |\n            -----BEGIN-----\n            AAAA\n            -----END-----\n    text: \"x y\"\n",
+        );
+    }
+
+    #[test]
+    fn a_text_of_several_lines_ends_where_its_last_line_does() {
+        check(
+            "a:\n  b:\n    c: |\n      x\n  d: 1\n",
+            |draft| draft.set("/a/b", "e", json!(2)),
+            "a:\n  b:\n    c: |\n      x\n    e: 2\n  d: 1\n",
+        );
+    }
+
+    #[test]
+    fn what_is_empty_is_filled() {
+        check(
+            "metadata:\n  annotations:\n  name: a\nspec: ~\n",
+            |draft| {
+                draft.set("/metadata/annotations", "k", json!("v"));
+                draft.set("/spec", "a", json!(1));
+            },
+            "metadata:\n  annotations: {\"k\":\"v\"}\n  name: a\nspec: {\"a\":1}\n",
+        );
+    }
+
+    #[test]
+    fn what_is_not_changed_here_is_said() {
+        let error = |text: &str| tree::parse(text).unwrap_err().to_string();
+        assert_eq!(error("a: &x 1\nb: *x\n"), "line 1: anchors are not followed; write the value out");
+        assert_eq!(error("a: !!int 1\n"), "line 1: tags are not read");
+        assert!(error("a: [1").starts_with("line 1: not YAML"), "{}", error("a: [1"));
+    }
+}
