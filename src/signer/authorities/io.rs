@@ -1,0 +1,303 @@
+//! The Secrets: read, made, written; and what is published of them.
+//!
+//! Each write of a Secret names the version that was read, so who was too late notices and reads again. What has been
+//! read is used for [`FRESH_FOR`]: somebody may bring a CA of his own.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
+use std::time::SystemTime;
+
+use serde_json::Value;
+use serde_json::json;
+
+use crate::kubernetes::error::ApiError;
+use crate::kubernetes::io::Api;
+use crate::kubernetes::io::Patch;
+use crate::kubernetes::meta::List;
+use crate::kubernetes::resource::Resource;
+use crate::pki::io::generate;
+use crate::pki::io::random_serial;
+use crate::pki::key_kind::KeyAlgorithm;
+use crate::pki::sign::Ca;
+use crate::signer::authorities::owner::Owner;
+use crate::signer::authorities::publish;
+use crate::signer::authorities::publish::Entry;
+use crate::signer::objects::Secret;
+use crate::signer::refusal::Refusal;
+use crate::signer::stages;
+use crate::signer::stages::Move;
+use crate::signer::stages::Timetable;
+use crate::signer::stored;
+use crate::signer::stored::Authority;
+use crate::signer::stored::COMPONENT;
+use crate::signer::stored::COMPONENT_CA;
+
+/// All CAs.
+#[derive(Debug)]
+pub struct Authorities {
+    api: Api,
+    signer_name: String,
+    timetable: Timetable,
+    known: Mutex<BTreeMap<Owner, Known>>,
+    /// One at a time reads and writes: two requests of a new cluster would else make two CAs, and one be told so.
+    slow: tokio::sync::Mutex<()>,
+    /// Whether this API server has no ClusterTrustBundles.
+    has_no_bundles: AtomicBool,
+}
+
+/// May this process write?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum May {
+    /// It leads.
+    Write,
+    /// It only makes what is not there at all.
+    Make,
+}
+
+#[derive(Debug)]
+struct Known {
+    authority: Arc<Authority>,
+    read_at: Instant,
+    published: Option<String>,
+}
+
+/// For so long what was read is not read again.
+const FRESH_FOR: Duration = Duration::from_secs(60);
+
+/// Some 6 KiB each.
+const MOST_KNOWN: usize = 512;
+
+/// Moves that follow each other at once: made, published, noted.
+const MOST_MOVES: usize = 6;
+
+impl Authorities {
+    /// Of the signer whose namespace `api` has.
+    pub fn new(api: Api, signer_name: &str, timetable: Timetable) -> Self {
+        Self {
+            api,
+            signer_name: signer_name.to_owned(),
+            timetable,
+            known: Mutex::default(),
+            slow: tokio::sync::Mutex::default(),
+            has_no_bundles: AtomicBool::default(),
+        }
+    }
+
+    /// The CA that signs a leaf which lives for `life` from now on. It is published, and the leaf's end noted, before it
+    /// is given away.
+    pub async fn of(&self, owner: &Owner, life: Duration, may: May) -> Result<Arc<Authority>, Refusal> {
+        let now = SystemTime::now();
+        let until = |authority: &Authority| {
+            let end = now.checked_add(life).unwrap_or(now);
+            end.min(authority.validity().not_after)
+        };
+        let is_noted = |authority: &Authority| {
+            may == May::Make
+                || authority
+                    .stages
+                    .is_none_or(|stages| stages::leaves_until(&stages, until(authority), now).is_none())
+        };
+        let quick = || {
+            let known = self.locked();
+            let found = known.get(owner).filter(|one| one.read_at.elapsed() < FRESH_FOR);
+            let found = found.filter(|one| may == May::Make || one.published.is_some());
+            found.filter(|one| is_noted(&one.authority)).map(|one| Arc::clone(&one.authority))
+        };
+        if let Some(found) = quick() {
+            return Ok(found);
+        }
+        let _alone = self.slow.lock().await;
+        if let Some(found) = quick() {
+            return Ok(found);
+        }
+        let (mut secret, mut authority) = self.settle(owner, may).await?;
+        if let Some(stages) = authority.stages.filter(|_| may == May::Write)
+            && let Some(until) = stages::leaves_until(&stages, until(&authority), now)
+        {
+            secret = self.replace(&stored::with_leaves_until(secret, until)).await?;
+            authority = stored::read(&secret).map_err(Refusal::Stored)?;
+        }
+        let authority = Arc::new(authority);
+        self.keep(owner, &authority, may);
+        Ok(authority)
+    }
+
+    /// Takes every CA of ours one stage further, where it is time. Somebody has to lead for that.
+    pub async fn look_after_all(&self) -> Result<(), Refusal> {
+        let place = Resource::SECRETS.of_namespace(self.api.namespace()).map_err(ApiError::from);
+        let place = place.map_err(cannot("the Secrets"))?;
+        let selector = format!("{COMPONENT}={COMPONENT_CA}");
+        let found: List<Secret> = self.api.list(&place, &selector).await.map_err(cannot("the Secrets"))?;
+        for secret in found.items {
+            let Some(owner) = Owner::of_secret(&secret.metadata.name) else { continue };
+            let _alone = self.slow.lock().await;
+            // Somebody may have deleted what was published.
+            self.locked().remove(&owner);
+            match self.settle(&owner, May::Write).await {
+                Ok((_, authority)) => self.keep(&owner, &Arc::new(authority), May::Write),
+                Err(refusal) => {
+                    let told = crate::causes::chain(&refusal);
+                    tracing::warn!(reason = refusal.reason(), "CA {owner} cannot be looked after: {told}");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What has been published is published again: another replica may have led since.
+    pub fn forget(&self) {
+        self.locked().clear();
+    }
+
+    /// The Secret as it is after every move that is due, published.
+    async fn settle(&self, owner: &Owner, may: May) -> Result<(Secret, Authority), Refusal> {
+        let mut secret = self.read_or_make(owner).await?;
+        for _ in 0..MOST_MOVES {
+            let authority = stored::read(&secret).map_err(Refusal::Stored)?;
+            if may == May::Make {
+                return Ok((secret, authority));
+            }
+            let now = SystemTime::now();
+            let next = authority.stages.map(|found| (found, stages::next_move(&found, &self.timetable, now)));
+            let written = match next {
+                None | Some((_, Move::Rest { .. })) => {
+                    self.publish(owner, &authority.anchors_pem()).await?;
+                    return Ok((secret, authority));
+                }
+                Some((_, Move::MakeNext)) => stored::with_next(secret, &self.new_ca(owner)?),
+                Some((_, Move::Publish)) => {
+                    self.publish(owner, &authority.anchors_pem()).await?;
+                    stored::with_trusted_since(secret, now)
+                }
+                Some((stages, Move::Switch)) => stored::switched(secret, &stages, now),
+                Some((_, Move::DropOld)) => stored::without_old(secret),
+            };
+            secret = self.replace(&written).await?;
+            let stage = next.map(|(_, done)| done);
+            tracing::info!(reason = "CaMoved", ca = %owner, stage = ?stage, "CA {owner} has been taken a stage further");
+        }
+        let authority = stored::read(&secret).map_err(Refusal::Stored)?;
+        self.publish(owner, &authority.anchors_pem()).await?;
+        Ok((secret, authority))
+    }
+
+    async fn read_or_make(&self, owner: &Owner) -> Result<Secret, Refusal> {
+        let name = owner.secret();
+        let namespace = self.api.namespace();
+        let place = Resource::SECRETS.named(namespace, &name).map_err(ApiError::from);
+        let place = place.map_err(cannot("the CA"))?;
+        match self.api.get(&place).await {
+            Err(error) if error.is_not_found() => {}
+            found => return found.map_err(cannot("the CA")),
+        }
+        let ca = self.new_ca(owner)?;
+        let all = Resource::SECRETS.of_namespace(namespace).map_err(ApiError::from);
+        let all = all.map_err(cannot("the CA"))?;
+        match self.api.create(&all, &stored::made(namespace, &name, &ca)).await {
+            Ok(made) => {
+                let fingerprint = ca.certificate().fingerprint();
+                tracing::info!(reason = "CaMade", ca = %owner, %fingerprint, "CA {owner} has been made");
+                Ok(made)
+            }
+            // Somebody else was faster.
+            Err(error) if error.is_conflict() => self.api.get(&place).await.map_err(cannot("the CA")),
+            Err(error) => Err(cannot("the CA")(error)),
+        }
+    }
+
+    fn new_ca(&self, owner: &Owner) -> Result<Ca, Refusal> {
+        let key = generate(KeyAlgorithm::default()).map_err(Refusal::Pki)?;
+        let serial = random_serial().map_err(Refusal::Pki)?;
+        let name = owner.common_name(&serial.short());
+        Ca::self_signed(&name, key, serial, self.timetable.lifetime, SystemTime::now()).map_err(Refusal::Sign)
+    }
+
+    async fn replace(&self, secret: &Secret) -> Result<Secret, Refusal> {
+        let place = Resource::SECRETS.named(self.api.namespace(), &secret.metadata.name);
+        let place = place.map_err(ApiError::from).map_err(cannot("the CA"))?;
+        self.api.replace(&place, secret).await.map_err(cannot("the CA"))
+    }
+
+    async fn publish(&self, owner: &Owner, pem: &str) -> Result<(), Refusal> {
+        if self.locked().get(owner).is_some_and(|one| one.published.as_deref() == Some(pem)) {
+            return Ok(());
+        }
+        self.publish_entry(&Entry::of(owner, self.api.namespace()), pem)
+            .await
+            .map_err(cannot("the ConfigMap with the trust"))?;
+        if matches!(owner, Owner::Cluster { .. }) && !self.has_no_bundles.load(Ordering::Relaxed) {
+            self.publish_bundle(owner, pem).await.map_err(cannot("the ClusterTrustBundle"))?;
+        }
+        Ok(())
+    }
+
+    async fn publish_entry(&self, entry: &Entry, pem: &str) -> Result<(), ApiError> {
+        let place = Resource::CONFIG_MAPS.named(&entry.namespace, entry.name)?;
+        match self.api.patch::<Value>(&place, Patch::Merge, &entry.patch(pem)).await {
+            Err(error) if error.is_not_found() => {}
+            patched => return patched.map(drop),
+        }
+        let all = Resource::CONFIG_MAPS.of_namespace(&entry.namespace)?;
+        match self.api.create::<Value>(&all, &entry.whole(pem)).await {
+            Err(error) if error.is_conflict() => {
+                self.api.patch::<Value>(&place, Patch::Merge, &entry.patch(pem)).await.map(drop)
+            }
+            made => made.map(drop),
+        }
+    }
+
+    async fn publish_bundle(&self, owner: &Owner, pem: &str) -> Result<(), ApiError> {
+        let resource = Resource::CLUSTER_TRUST_BUNDLES;
+        let name = publish::bundle_name(&self.signer_name, owner);
+        let place = resource.of_cluster(&name)?;
+        let patch = json!({"spec": {"trustBundle": pem}});
+        match self.api.patch::<Value>(&place, Patch::Merge, &patch).await {
+            Err(error) if error.is_not_found() => {}
+            patched => return patched.map(drop),
+        }
+        let bundle = publish::bundle(&name, &self.signer_name, pem);
+        match self.api.create::<Value>(&resource.all(), &bundle).await {
+            // An API server before 1.37, or one where somebody has turned them off.
+            Err(error) if error.is_not_found() => {
+                self.has_no_bundles.store(true, Ordering::Relaxed);
+                tracing::info!(
+                    reason = "NoClusterTrustBundles",
+                    "this API server has no ClusterTrustBundles"
+                );
+                Ok(())
+            }
+            Err(error) if error.is_conflict() => {
+                self.api.patch::<Value>(&place, Patch::Merge, &patch).await.map(drop)
+            }
+            made => made.map(drop),
+        }
+    }
+
+    fn keep(&self, owner: &Owner, authority: &Arc<Authority>, may: May) {
+        let mut known = self.locked();
+        if known.len() >= MOST_KNOWN && !known.contains_key(owner) {
+            known.clear();
+        }
+        let published = match may {
+            May::Write => Some(authority.anchors_pem()),
+            May::Make => known.get_mut(owner).and_then(|before| before.published.take()),
+        };
+        let authority = Arc::clone(authority);
+        known.insert(owner.clone(), Known { authority, read_at: Instant::now(), published });
+    }
+
+    fn locked(&self) -> MutexGuard<'_, BTreeMap<Owner, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn cannot(what: &'static str) -> impl Fn(ApiError) -> Refusal {
+    move |source| Refusal::Api { what, source }
+}

@@ -1,0 +1,3 @@
+//! Takes part in the choice of a leader.
+
+pub mod io;

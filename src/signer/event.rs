@@ -1,0 +1,146 @@
+//! What is told of a pod, as an Event beside it: few, however often it asks.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use serde_json::json;
+
+/// Something to tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Word {
+    /// The pod's namespace.
+    pub namespace: String,
+    /// The pod.
+    pub pod: String,
+    /// The pod's uid.
+    pub uid: String,
+    /// Good or bad.
+    pub kind: Kind,
+    /// The word.
+    pub reason: &'static str,
+    /// A sentence.
+    pub note: String,
+}
+
+/// Good or bad.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `Normal`.
+    Normal,
+    /// `Warning`.
+    Warning,
+}
+
+/// What has been told lately.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// For each pod and reason: until when nothing more is told, and how often there was something.
+    quiet: BTreeMap<(String, &'static str), (SystemTime, u32)>,
+}
+
+/// The same is told again after this time; a pod that is refused asks every few seconds.
+const QUIET_FOR: Duration = Duration::from_secs(10 * 60);
+
+/// So many pods and reasons are remembered; beyond, nothing is told.
+const MOST_REMEMBERED: usize = 1024;
+
+/// `note` has at most 1024 bytes (`events.k8s.io/v1`).
+const MOST_NOTE_BYTES: usize = 1000;
+
+impl Told {
+    /// Whether to tell it now; if so, how often it was not told since the last time.
+    pub fn is_news(&mut self, word: &Word, now: SystemTime) -> Option<u32> {
+        let key = (word.uid.clone(), word.reason);
+        if let Some((until, times)) = self.quiet.get_mut(&key).filter(|(until, _)| now < *until) {
+            // A clock that was set back makes nobody quiet for longer.
+            *until = (*until).min(now.checked_add(QUIET_FOR).unwrap_or(now));
+            *times = times.saturating_add(1);
+            return None;
+        }
+        if self.quiet.len() >= MOST_REMEMBERED {
+            self.quiet.retain(|_, (until, _)| now < *until);
+        }
+        if self.quiet.len() >= MOST_REMEMBERED && !self.quiet.contains_key(&key) {
+            return None;
+        }
+        let until = now.checked_add(QUIET_FOR).unwrap_or(now);
+        self.quiet.insert(key, (until, 0)).map_or(Some(0), |(_, times)| Some(times))
+    }
+}
+
+/// The Event. `name` is unique in the namespace, `instance` the replica that tells it.
+pub fn event(word: &Word, untold: u32, name: &str, instance: &str, now: SystemTime) -> Value {
+    let mut note = word.note.clone();
+    if untold > 0 {
+        note.push_str(&format!(" (and {untold} times before)"));
+    }
+    note.truncate(note.floor_char_boundary(MOST_NOTE_BYTES));
+    json!({
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": {"namespace": word.namespace, "name": name},
+        "eventTime": micro_time(now),
+        "reportingController": "kraftlet.dev/signer",
+        "reportingInstance": instance.chars().take(128).collect::<String>(),
+        "action": "Sign",
+        "reason": word.reason,
+        "type": match word.kind {
+            Kind::Normal => "Normal",
+            Kind::Warning => "Warning",
+        },
+        "note": note,
+        "regarding": {
+            "apiVersion": "v1", "kind": "Pod",
+            "namespace": word.namespace, "name": word.pod, "uid": word.uid,
+        },
+    })
+}
+
+/// `metav1.MicroTime`: exactly six digits after the point.
+pub fn micro_time(at: SystemTime) -> String {
+    Timestamp::try_from(at).map(|at| format!("{at:.6}")).unwrap_or_default()
+}
+
+/// `metav1.Time`: whole seconds.
+pub fn whole_time(at: SystemTime) -> String {
+    Timestamp::try_from(at).map(|at| format!("{at:.0}")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pki::testing;
+
+    fn word(uid: &str, reason: &'static str) -> Word {
+        let (namespace, pod, note) = ("prod".to_owned(), "kafka-0".to_owned(), "é".repeat(800));
+        Word { namespace, pod, uid: uid.to_owned(), kind: Kind::Warning, reason, note }
+    }
+
+    #[test]
+    fn a_pod_that_is_refused_for_ever_is_told_of_every_ten_minutes() {
+        let mut told = Told::default();
+        let now = testing::now();
+        let at = |seconds| now + Duration::from_secs(seconds);
+        assert_eq!(told.is_news(&word("a", "X"), now), Some(0));
+        for second in 1..600 {
+            assert_eq!(told.is_news(&word("a", "X"), at(second)), None);
+        }
+        assert_eq!(told.is_news(&word("a", "Y"), at(1)), Some(0));
+        assert_eq!(told.is_news(&word("a", "X"), at(600)), Some(599));
+        for pod in 0..5000 {
+            told.is_news(&word(&pod.to_string(), "X"), at(601));
+        }
+        assert_eq!(told.quiet.len(), MOST_REMEMBERED);
+    }
+
+    #[test]
+    fn an_event_is_as_the_api_server_takes_it() {
+        let made = event(&word("a", "X"), 3, "kafka-0.1", "signer-0", testing::now());
+        assert_eq!(made["eventTime"], "2026-11-23T12:00:00.000000Z");
+        assert!(made["note"].as_str().unwrap().len() <= MOST_NOTE_BYTES);
+        assert_eq!(whole_time(testing::now()), "2026-11-23T12:00:00Z");
+    }
+}

@@ -1,0 +1,3 @@
+//! Tells of pods in Events.
+
+pub mod io;

@@ -1,0 +1,3 @@
+//! Asks the API server who asks, and what the settings say of him.
+
+pub mod io;

@@ -1,0 +1,3 @@
+//! The signer's own certificate.
+
+pub mod io;
