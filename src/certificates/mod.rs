@@ -8,6 +8,7 @@ pub mod open;
 pub mod policy;
 pub mod renewal;
 pub mod request;
+pub mod signing;
 pub mod bundle;
 pub mod sources;
 pub mod finding;

@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+use crate::cluster::certificate::Certificate as OfSettings;
+use crate::cluster::model::Cluster;
+use crate::cluster::model::Node;
+use crate::cluster::names;
+use crate::cluster::names::NamesError;
 use crate::pki::certificate::Certificate;
 use crate::pki::chain;
 use crate::pki::chain::PemError;
@@ -20,8 +25,11 @@ pub struct Request {
 }
 
 /// A request that no source could fulfil.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
+    /// The names.
+    #[error(transparent)]
+    Names(#[from] NamesError),
     /// None, or longer than [`sign::MAX_COMMON_NAME`].
     #[error("common name {common_name:?} has {length} characters; want 1 to {}", sign::MAX_COMMON_NAME)]
     CommonName {
@@ -52,6 +60,7 @@ impl RequestError {
     /// The word for logs, Events and metrics.
     pub fn reason(&self) -> &'static str {
         match self {
+            Self::Names(error) => error.reason(),
             Self::CommonName { .. } => "CommonNameLength",
             Self::NoHosts => "NoCertificateHosts",
             Self::Lifetime { .. } => "CertificateLifetime",
@@ -61,6 +70,12 @@ impl RequestError {
 }
 
 impl Request {
+    /// What the settings say of `certificate` on `node`. The agent asks for this, and the signer signs this.
+    pub fn of_node(cluster: &Cluster, node: &Node, certificate: &OfSettings) -> Result<Self, RequestError> {
+        let hosts = names::all(cluster, node, certificate)?;
+        Self::new(&certificate.common_name, hosts, certificate.key_algorithm, certificate.lifetime)
+    }
+
     /// `hosts` are the names and addresses a peer may dial, in the order in which the certificate shall list them;
     /// those that come twice are taken once.
     pub fn new(

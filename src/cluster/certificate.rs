@@ -9,6 +9,7 @@ use jiff::Unit;
 
 use crate::cluster::settings;
 use crate::cluster::settings::Store;
+use crate::cluster::source::Source;
 use crate::cluster::template::Template;
 use crate::pki::key_kind::KeyAlgorithm;
 use crate::pki::renew_point::RenewPoint;
@@ -39,15 +40,6 @@ pub struct Certificate {
     pub store_password_file: Option<PathBuf>,
 }
 
-/// Where a certificate comes from; the template is its folder.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
-    /// A mounted folder.
-    Mounted(Template),
-    /// kraftlet's own CA on this machine.
-    LocalCa(Template),
-}
-
 impl Certificate {
     /// The certificate, or all that is wrong with it: for each problem the key and a sentence.
     pub fn new(
@@ -60,7 +52,8 @@ impl Certificate {
         if name.contains('.') || !crate::pod::name::is_dns_name(name) {
             wrong.push(("", format!("certificate name {name:?}; want lower-case letters, digits and '-'")));
         }
-        let source = source(name, &settings.source).map_err(|message| wrong.push(("source", message))).ok();
+        let source =
+            Source::new(name, &settings.source).map_err(|message| wrong.push(("source", message))).ok();
         let common_name = settings.common_name.clone().unwrap_or_else(|| format!("{cluster}-node"));
         // Letters that RFC 2253 need not escape: the subject is compared with super.users letter by letter.
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
@@ -116,26 +109,8 @@ impl Certificate {
     }
 }
 
-fn source(name: &str, source: &settings::Source) -> Result<Source, String> {
-    let template = |folder: &settings::Folder| {
-        if !folder.folder.starts_with('/') {
-            return Err(format!("{:?} is no folder; want an absolute path", folder.folder));
-        }
-        folder.folder.parse::<Template>().map_err(|error| error.to_string())
-    };
-    match (&source.mounted, &source.local_ca) {
-        (Some(_), Some(_)) => Err("two sources; want mounted or localCa".to_owned()),
-        (Some(folder), None) => template(folder).map(Source::Mounted),
-        (None, Some(folder)) => template(folder).map(Source::LocalCa),
-        (None, None) => {
-            let folder = format!("/etc/kraftlet/certificates/{name}");
-            template(&settings::Folder { folder }).map(Source::Mounted)
-        }
-    }
-}
-
 /// `30d`, `12h`, `2m`: jiff's friendly spans; a day has 24 hours here.
-fn lifetime(text: &str) -> Result<Duration, String> {
+pub(crate) fn lifetime(text: &str) -> Result<Duration, String> {
     let seconds = text
         .parse::<Span>()
         .and_then(|span| span.total((Unit::Second, SpanRelativeTo::days_are_24_hours())))

@@ -2,14 +2,16 @@
 
 pub mod problem;
 pub mod document;
+pub mod template;
+pub mod source;
 pub mod settings;
 pub mod check;
-pub mod template;
 pub mod pool;
 pub mod listener;
 pub mod certificate;
 pub mod protected;
 pub mod model;
+pub mod names;
 pub mod line;
 pub mod engine;
 pub mod overrides;

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::cluster::source;
+
 /// A Kafka cluster in KRaft mode: its pools, listeners, storage and certificates.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -333,7 +335,7 @@ pub struct Storage {
 pub struct Certificate {
     /// Where it comes from; by default a mounted folder.
     #[serde(default)]
-    pub source: Source,
+    pub source: source::Written,
     /// The subject's common name, the same on all nodes; by default <name>-node.
     #[serde(default)]
     pub common_name: Option<String>,
@@ -358,26 +360,6 @@ pub struct Certificate {
     /// The file that holds the password of a PKCS12 store.
     #[serde(default)]
     pub store_password_file: Option<String>,
-}
-
-/// Where certificates come from: exactly one.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Source {
-    /// A folder with tls.crt, tls.key and ca.crt, as cert-manager and KubeDB mount it.
-    #[serde(default)]
-    pub mounted: Option<Folder>,
-    /// kraftlet's own CA in a folder, made on first use; for one machine.
-    #[serde(default)]
-    pub local_ca: Option<Folder>,
-}
-
-/// A folder.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Folder {
-    /// Its path. A template, as `host`.
-    pub folder: String,
 }
 
 /// The kind of keystore.
@@ -444,7 +426,7 @@ impl Default for Storage {
 impl Default for Certificate {
     fn default() -> Self {
         Self {
-            source: Source::default(),
+            source: source::Written::default(),
             common_name: None,
             names: Vec::new(),
             key_algorithm: default_key_algorithm(),

@@ -157,6 +157,17 @@ impl fmt::Display for KeyKind {
 }
 
 impl KeyAlgorithm {
+    /// What a projected pod certificate calls it (`keyType`, KEP-4317); it knows no RSA keys of 2048 bits.
+    pub fn pod_certificate_key_type(self) -> Option<&'static str> {
+        match self {
+            Self::EcdsaP256 => Some("ECDSAP256"),
+            Self::EcdsaP384 => Some("ECDSAP384"),
+            Self::Rsa2048 => None,
+            Self::Rsa3072 => Some("RSA3072"),
+            Self::Rsa4096 => Some("RSA4096"),
+        }
+    }
+
     /// All of them, in the order in which help texts list them.
     pub const ALL: [Self; 5] =
         [Self::EcdsaP256, Self::EcdsaP384, Self::Rsa2048, Self::Rsa3072, Self::Rsa4096];

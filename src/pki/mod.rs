@@ -15,6 +15,7 @@ pub mod chain;
 pub mod stores;
 pub mod jks;
 pub mod sign;
+pub mod csr;
 pub mod handshake;
 pub mod io;
 #[cfg(test)]

@@ -21,6 +21,8 @@ use rcgen::KeyUsagePurpose;
 use rcgen::PublicKeyData;
 use rcgen::SanType;
 use rcgen::SerialNumber;
+use rcgen::SignatureAlgorithm;
+use rcgen::SigningKey;
 use rcgen::SubjectPublicKeyInfo;
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use time::OffsetDateTime;
@@ -35,11 +37,15 @@ use crate::pki::chain::VerifyError;
 use crate::pki::hostname::Host;
 use crate::pki::private_key::PrivateKey;
 
-/// A CA certificate together with its own key.
+/// A CA certificate together with its own key, ready to sign: to load a key takes longer than to sign with it.
 pub struct Ca {
     certificate: Certificate,
     key: PrivateKey,
+    issuer: Issuer<'static, SigningPair>,
 }
+
+/// The key as rcgen uses it, wiped on drop.
+struct SigningPair(Zeroizing<KeyPair>);
 
 /// A serial number: positive, 16 bytes, the same length for any chance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +62,8 @@ pub struct LeafRequest<'a> {
     pub hosts: &'a [Host],
     /// From `now` to expiry; cut short where the CA expires earlier.
     pub lifetime: Duration,
+    /// How long before `now` it may begin: [`MAX_BACKDATED_BY`], or less where somebody else checks the dates.
+    pub backdated_by: Duration,
 }
 
 /// Why there is no CA, or no leaf from it.
@@ -151,7 +159,7 @@ impl Ca {
         let mut params = CertificateParams::default();
         params.distinguished_name = common_name_only(common_name);
         params.serial_number = Some(serial.into());
-        (params.not_before, params.not_after) = dates(now, now.checked_add(lifetime))?;
+        (params.not_before, params.not_after) = dates(now, now.checked_add(lifetime), MAX_BACKDATED_BY)?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         params.use_authority_key_identifier_extension = true;
@@ -163,7 +171,11 @@ impl Ca {
     pub fn new(certificate: Certificate, key: PrivateKey) -> Result<Self, SignError> {
         let subject = || certificate.subject().to_owned();
         match certificate.role() {
-            Role::Ca if key.matches(&certificate) => Ok(Self { certificate, key }),
+            Role::Ca if key.matches(&certificate) => {
+                let pair = SigningPair(key_pair(&key)?);
+                let issuer = Issuer::from_ca_cert_der(certificate.der(), pair).map_err(rcgen_refused)?;
+                Ok(Self { certificate, key, issuer })
+            }
             Role::Ca => Err(SignError::KeyMismatch { subject: subject() }),
             Role::Leaf => Err(SignError::NoCa { subject: subject() }),
         }
@@ -196,7 +208,7 @@ impl Ca {
             request.hosts.iter().map(san).collect::<Result<_, _>>().map_err(rcgen_refused)?;
         params.serial_number = Some(serial.into());
         let ends_at = now.checked_add(request.lifetime).map(|at| at.min(ca_ends_at));
-        (params.not_before, params.not_after) = dates(now, ends_at)?;
+        (params.not_before, params.not_after) = dates(now, ends_at, request.backdated_by)?;
         params.is_ca = IsCa::ExplicitNoCa;
         // RSA key exchange of TLS 1.2 encrypts to the key; ECDSA keys cannot, and ignore it.
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
@@ -204,22 +216,37 @@ impl Ca {
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         params.use_authority_key_identifier_extension = true;
         let public_key = SubjectPublicKeyInfo::from_der(request.public_key_info).map_err(rcgen_refused)?;
-        let ca_key = key_pair(&self.key)?;
-        let issuer = Issuer::from_ca_cert_der(self.certificate.der(), &*ca_key).map_err(rcgen_refused)?;
-        let leaf = read_back(&params.signed_by(&public_key, &issuer).map_err(rcgen_refused)?)?;
+        let leaf = read_back(&params.signed_by(&public_key, &self.issuer).map_err(rcgen_refused)?)?;
         self.verify(&leaf, now)?;
         Ok(leaf)
     }
 
     fn verify(&self, leaf: &Certificate, now: SystemTime) -> Result<(), SignError> {
         let anchors = std::slice::from_ref(&self.certificate);
-        for usage in [Usage::ServerAuth, Usage::ClientAuth] {
-            chain::verify(leaf, &[], anchors, now, Some(usage)).map_err(|source| SignError::NotVerified {
-                subject: self.certificate.subject().to_owned(),
-                source,
-            })?;
+        let refused =
+            |source| SignError::NotVerified { subject: self.certificate.subject().to_owned(), source };
+        chain::verify(leaf, &[], anchors, now, Some(Usage::ServerAuth)).map_err(refused)?;
+        // An anchor limits no usage, so the second one needs no second signature to be checked.
+        if leaf.allows(Usage::ClientAuth) {
+            return Ok(());
         }
-        Ok(())
+        Err(refused(VerifyError::UsageNotAllowed { usage: Some(Usage::ClientAuth) }))
+    }
+}
+
+impl PublicKeyData for SigningPair {
+    fn der_bytes(&self) -> &[u8] {
+        self.0.der_bytes()
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        PublicKeyData::algorithm(&*self.0)
+    }
+}
+
+impl SigningKey for SigningPair {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        SigningKey::sign(&*self.0, message)
     }
 }
 
@@ -235,6 +262,11 @@ impl Serial {
     /// 8 hex digits of it, for names that must differ.
     pub fn short(&self) -> String {
         self.0.iter().skip(1).take(4).map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// All of it in hex digits, as `openssl x509 -serial` prints them in capitals.
+    pub fn hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
@@ -255,17 +287,17 @@ pub fn public_key_info(key: &PrivateKey) -> Result<Vec<u8>, SignError> {
     Ok(key_pair(key)?.subject_public_key_info())
 }
 
-fn key_pair(key: &PrivateKey) -> Result<Zeroizing<KeyPair>, SignError> {
+pub(crate) fn key_pair(key: &PrivateKey) -> Result<Zeroizing<KeyPair>, SignError> {
     KeyPair::try_from(&PrivatePkcs8KeyDer::from(key.pkcs8_der())).map(Zeroizing::new).map_err(rcgen_refused)
 }
 
-fn common_name_only(common_name: &str) -> DistinguishedName {
+pub(crate) fn common_name_only(common_name: &str) -> DistinguishedName {
     let mut name = DistinguishedName::new();
     name.push(DnType::CommonName, common_name);
     name
 }
 
-fn san(host: &Host) -> Result<SanType, rcgen::Error> {
+pub(crate) fn san(host: &Host) -> Result<SanType, rcgen::Error> {
     Ok(match host {
         Host::Name(name) => SanType::DnsName(name.as_str().try_into()?),
         Host::Address(address) => SanType::IpAddress(*address),
@@ -280,10 +312,11 @@ fn backdated_by(lifetime: Duration) -> Duration {
 fn dates(
     now: SystemTime,
     ends_at: Option<SystemTime>,
+    at_most: Duration,
 ) -> Result<(OffsetDateTime, OffsetDateTime), SignError> {
     // Of the life that is left to it: a CA near its end cuts leaves short.
     let lifetime = ends_at.and_then(|at| at.duration_since(now).ok()).unwrap_or(Duration::ZERO);
-    let begins_at = now.checked_sub(backdated_by(lifetime));
+    let begins_at = now.checked_sub(backdated_by(lifetime).min(at_most));
     Ok((date(begins_at)?, date(ends_at)?))
 }
 
@@ -326,6 +359,7 @@ mod tests {
             common_name: "demo-node",
             hosts: &hosts,
             lifetime,
+            backdated_by: MAX_BACKDATED_BY,
         };
         ca.sign(&request, Serial::from_random([0xff; 16]), testing::now())
     }

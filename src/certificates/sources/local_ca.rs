@@ -288,6 +288,7 @@ impl LocalCa {
             common_name: request.common_name(),
             hosts: request.hosts(),
             lifetime: request.lifetime(),
+            backdated_by: sign::MAX_BACKDATED_BY,
         };
         let serial = pki::io::random_serial().map_err(no_chance)?;
         let leaf = loaded.ca.sign(&wanted, serial, now).map_err(|source| self.cannot_sign(source))?;

@@ -4,6 +4,11 @@ pub mod small_file;
 pub mod content;
 pub mod mounted;
 pub mod local_ca;
+pub mod pod_certificate;
+mod waiting;
+mod kept;
+pub mod signer;
+pub mod cert_manager;
 
 use std::error::Error;
 use std::fmt;

@@ -30,6 +30,15 @@ use crate::pki::private_key::PrivateKeyError;
 #[derive(Debug, Clone)]
 pub struct Mounted {
     folder: PathBuf,
+    files: Files,
+}
+
+/// The names of the three files; those of key and chain may be one.
+#[derive(Debug, Clone, Copy)]
+struct Files {
+    chain: &'static str,
+    key: &'static str,
+    anchors: &'static str,
 }
 
 /// A folder that gave no certificate: all that is wrong with its files.
@@ -116,15 +125,33 @@ impl Mounted {
     /// Where a request names further anchors, `ca.crt` may be missing or empty (cert-manager leaves it so where an
     /// issuer names no CA, and it is no safe source of trust where one does: cert-manager#5851).
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into() }
+        Self::of_files(folder, "tls.crt", "tls.key", "ca.crt")
+    }
+
+    /// The same with other names.
+    pub(crate) fn of_files(
+        folder: impl Into<PathBuf>,
+        chain: &'static str,
+        key: &'static str,
+        anchors: &'static str,
+    ) -> Self {
+        Self { folder: folder.into(), files: Files { chain, key, anchors } }
+    }
+
+    /// Each name once.
+    fn names(&self) -> Vec<&'static str> {
+        let Files { chain, key, anchors } = self.files;
+        let mut names = vec![chain, key, anchors];
+        names.dedup();
+        names
     }
 
     /// Reads until two looks at the folder, one before and one after, are the same.
     fn read(&self, request: &Request) -> Result<Bundle, MountedError> {
         for _ in 0..READS {
-            let before = Generation::look(&self.folder);
+            let before = Generation::look(&self.folder, &self.names());
             let bundle = self.read_from(&before.folder, request);
-            if Generation::look(&self.folder) == before {
+            if Generation::look(&self.folder, &self.names()) == before {
                 return bundle;
             }
         }
@@ -133,16 +160,22 @@ impl Mounted {
 
     fn read_from(&self, folder: &Path, request: &Request) -> Result<Bundle, MountedError> {
         let mut problems = Vec::new();
-        let chain = kept(certificates(&folder.join("tls.crt")), &self.folder.join("tls.crt"), &mut problems);
-        let key = kept(private_key(&folder.join("tls.key")), &self.folder.join("tls.key"), &mut problems);
+        let files = &self.files;
+        let at = |name| (folder.join(name), self.folder.join(name));
+        let (chain, key, ca) = (at(files.chain), at(files.key), at(files.anchors));
+        let chain = kept(certificates(&chain.0), &chain.1, &mut problems);
+        let key = kept(private_key(&key.0), &key.1, &mut problems);
         let mut anchors = Vec::new();
         let has_further = !request.further_anchors().is_empty();
-        match certificates(&folder.join("ca.crt")) {
+        match certificates(&ca.0) {
             Err(FileProblem::File(FileError::Missing | FileError::Empty)) if has_further => {}
-            read => {
-                anchors.extend(kept(read, &self.folder.join("ca.crt"), &mut problems).into_iter().flatten())
-            }
+            read => anchors.extend(kept(read, &ca.1, &mut problems).into_iter().flatten()),
         }
+        // Key and chain may be one file, which is missing once.
+        problems.dedup_by(|later, one| {
+            let is_of_file = |problem: &FileProblem| matches!(problem, FileProblem::File(_));
+            later.0 == one.0 && is_of_file(&later.1) && is_of_file(&one.1)
+        });
         anchors.extend(request.further_anchors().iter().cloned());
         let mut chain = chain.into_iter().flatten();
         match (key, chain.next()) {
@@ -156,7 +189,9 @@ impl Mounted {
 
 impl Source for Mounted {
     fn describe(&self) -> String {
-        format!("read tls.crt, tls.key and ca.crt from {}", self.folder.display())
+        let names = self.names();
+        let (last, others) = names.split_last().unwrap_or((&"", &[]));
+        format!("read {} and {last} from {}", others.join(", "), self.folder.display())
     }
 
     fn fetch(&self, request: &Request, _now: SystemTime) -> Result<Bundle, SourceError> {
@@ -167,7 +202,7 @@ impl Source for Mounted {
     }
 
     fn files(&self) -> Vec<PathBuf> {
-        ["tls.crt", "tls.key", "ca.crt"].map(|name| self.folder.join(name)).to_vec()
+        self.names().into_iter().map(|name| self.folder.join(name)).collect()
     }
 
     fn issues(&self) -> bool {
@@ -185,16 +220,16 @@ struct Generation {
 }
 
 impl Generation {
-    fn look(mounted: &Path) -> Self {
+    fn look(mounted: &Path, names: &[&str]) -> Self {
         let folder = match fs::read_link(mounted.join("..data")) {
             Ok(target) => mounted.join(target),
             Err(_) => mounted.to_owned(),
         };
-        let stamp = |name| {
+        let stamp = |name: &&str| {
             let found = fs::metadata(folder.join(name)).ok()?;
             Some((found.ino(), found.size(), found.mtime(), found.mtime_nsec()))
         };
-        let stamps = ["tls.crt", "tls.key", "ca.crt"].into_iter().map(stamp).collect();
+        let stamps = names.iter().map(stamp).collect();
         Self { folder, stamps }
     }
 }
