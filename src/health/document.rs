@@ -30,6 +30,7 @@ use crate::health::snapshot::Condition;
 use crate::health::snapshot::Event;
 use crate::health::snapshot::Mode;
 use crate::health::snapshot::Node;
+use crate::health::snapshot::Settings;
 use crate::health::snapshot::Snapshot;
 use crate::health::text::Text;
 use crate::health::text::Word;
@@ -98,6 +99,13 @@ pub fn parse_order(bytes: &[u8]) -> Result<OrderStatus, DocumentError> {
     read::<OrderShape>(bytes).map(Wire::inside)
 }
 
+/// Reads whether a node may stop, and else why not, from what [`render_stop`] writes.
+pub fn parse_stop(bytes: &[u8]) -> Result<Result<(), Text>, DocumentError> {
+    let MayStopShape { safe, sentence, .. } = read(bytes)?;
+    let sentence: String = sentence.inside();
+    Ok(if safe { Ok(()) } else { Err(Text::new(sentence)) })
+}
+
 /// The same as [`render`], to be put into another document.
 pub fn json(snapshot: &Snapshot) -> Json {
     serde_json::to_value(StatusShape::of(snapshot)).unwrap_or_default()
@@ -136,12 +144,17 @@ struct StatusShape {
     startup: Option<StartupShape>,
     #[serde(default)]
     stop: Option<StopShape>,
+    /// Whether there are any of the keys that follow.
+    #[serde(default)]
+    restart_pending: Option<bool>,
+    #[serde(default)]
+    changed_keys: Option<Vec<Said<Text>>>,
     conditions: Vec<ConditionShape>,
     events: Vec<EventShape>,
     orders: Vec<OrderShape>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct MayStopShape {
     safe: bool,
     sentence: Said<Text>,
@@ -168,6 +181,8 @@ impl Wire<Snapshot> for StatusShape {
             broker: Wire::of(&inside.broker),
             startup: Wire::of(&inside.startup),
             stop: Wire::of(&inside.stop),
+            restart_pending: inside.settings.as_ref().map(Settings::is_pending),
+            changed_keys: inside.settings.as_ref().map(|settings| Wire::of(&settings.changed_keys)),
             conditions: Wire::of(&inside.conditions),
             events: Wire::of(&inside.events),
             orders: Wire::of(&inside.orders),
@@ -187,6 +202,7 @@ impl Wire<Snapshot> for StatusShape {
             broker: self.broker.inside(),
             startup: self.startup.inside(),
             stop: self.stop.inside(),
+            settings: self.changed_keys.map(|keys| Settings { changed_keys: keys.inside() }),
             conditions: self.conditions.inside(),
             events: self.events.inside(),
             orders: self.orders.inside(),
@@ -305,6 +321,15 @@ mod tests {
         for order in snapshot.orders.iter() {
             assert_eq!(parse_order(render_order(order).as_bytes()).unwrap(), *order);
         }
+    }
+
+    #[test]
+    fn what_is_said_of_a_stop_is_read() {
+        assert_eq!(parse_stop(render_stop(true, "this node may stop", None).as_bytes()).unwrap(), Ok(()));
+        let why = "PartitionsNotInSync: 3 partitions";
+        let no = render_stop(false, why, full().stop.as_ref());
+        assert_eq!(parse_stop(no.as_bytes()).unwrap(), Err(Text::new(why)));
+        assert!(parse_stop(b"{}").is_err());
     }
 
     #[test]

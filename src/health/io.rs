@@ -38,6 +38,7 @@ use crate::health::address::Bound;
 use crate::health::check::Checks;
 use crate::health::connections::io as connections;
 use crate::health::connections::io::Answer;
+use crate::health::connections::io::Port;
 use crate::health::connections::io::READ_WITHIN;
 use crate::health::document;
 use crate::health::latency::Latencies;
@@ -145,8 +146,8 @@ pub async fn serve(listeners: Listeners, serving: Serving, shutdown: impl Future
         move |request| answer(door, Arc::clone(&shared), request)
     };
     tokio::join!(
-        connections::accept(listeners.read, longest_answer, at(Door::Read), stopped.clone()),
-        connections::accept(listeners.orders, longest_answer, at(Door::Orders), stopped),
+        connections::accept(Port::plain(listeners.read, longest_answer), at(Door::Read), stopped.clone()),
+        connections::accept(Port::plain(listeners.orders, longest_answer), at(Door::Orders), stopped),
         end,
     );
 }

@@ -163,6 +163,13 @@ impl View {
             .encode(encoder, yes(probe::readyz(&self.snapshot, *now)))?;
         gauge("kraftlet_safe_to_stop", "Whether this node may stop now: 1, or 0")
             .encode(encoder, yes(probe::safe_to_stop(&self.snapshot, *now)))?;
+        let settings = self.snapshot.settings.as_ref();
+        let pending = settings.map(|settings| one(if settings.is_pending() { 1.0 } else { 0.0 }));
+        gauge(
+            "kraftlet_restart_pending",
+            "Whether the settings have changed since Kafka was started: 1, or 0",
+        )
+        .encode(encoder, pending.unwrap_or_default())?;
         let mut metric = encoder.encode_descriptor(
             "kraftlet_probe_duration",
             "How long a probe took to answer, without the network.",
@@ -272,6 +279,7 @@ mod tests {
             "kraftlet_broker_metadata_lag_records 1.0",
             "kraftlet_ready 1.0",
             "kraftlet_safe_to_stop 0.0",
+            "kraftlet_restart_pending 1.0",
             r#"kraftlet_conditions{reason="RestartNeeded"} 1.0"#,
             r#"kraftlet_condition_matters_seconds{reason="RestartNeeded"} 1800000110.0"#,
         ];

@@ -44,6 +44,8 @@ pub struct Snapshot {
     pub startup: Option<Startup>,
     /// Whether it may stop now, and whether it is about to.
     pub stop: Option<Stop>,
+    /// The settings as they are now; `None` where nobody has compared them, or can.
+    pub settings: Option<Settings>,
     /// What is not as it should be; empty when all is well.
     pub conditions: Vec<Condition>,
     /// What happened lately, oldest first.
@@ -91,6 +93,13 @@ pub enum Mode {
 
 words!(Mode: Managed = "managed", Attached = "attached");
 
+/// The settings as they are now, against what Kafka was started with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// The keys of its properties that would have other values after a restart. Values are not said: some are passwords.
+    pub changed_keys: Vec<Text>,
+}
+
 /// Something that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Condition {
@@ -117,6 +126,13 @@ pub struct Event {
     pub sentence: Text,
 }
 
+impl Settings {
+    /// Whether a restart of the pod would change anything.
+    pub fn is_pending(&self) -> bool {
+        !self.changed_keys.is_empty()
+    }
+}
+
 impl Snapshot {
     /// Of an agent that has only begun.
     pub fn new(node: Node, agent: Agent) -> Self {
@@ -131,6 +147,7 @@ impl Snapshot {
             broker: None,
             startup: None,
             stop: None,
+            settings: None,
             conditions: Vec::new(),
             events: Recent::default(),
             orders: Recent::default(),

@@ -26,6 +26,7 @@ use tokio::time::Instant;
 
 use kraftlet::health::client::io as client;
 use kraftlet::health::client::io::AgentError;
+use kraftlet::health::client::way::Way;
 use kraftlet::health::document;
 use kraftlet::health::io as health_io;
 use kraftlet::health::io::Listeners;
@@ -235,15 +236,16 @@ fn an_order_is_taken_under_a_number_that_tells_its_outcome() {
     let deadline = || Instant::now() + PATIENCE;
     let status = run(async {
         let wish = Wish::Renew { certificate: Some(Text::new("node")) };
-        let first = client::give(&address, &wish, deadline()).await.unwrap();
+        let first = client::give(&Way::Dialled(address.to_string()), &wish, deadline()).await.unwrap();
         let status = loop {
-            let status = client::status_of_order(&address, first, deadline()).await.unwrap();
+            let status =
+                client::status_of_order(&Way::Dialled(address.to_string()), first, deadline()).await.unwrap();
             if status.state != OrderState::Running {
                 break status;
             }
             tokio::task::yield_now().await;
         };
-        let second = client::give(&address, &wish, deadline()).await.unwrap();
+        let second = client::give(&Way::Dialled(address.to_string()), &wish, deadline()).await.unwrap();
         assert!(second > first, "{second} {first}");
         status
     });
@@ -280,10 +282,16 @@ fn orders_that_nobody_has_time_for_are_refused() {
         let asking = async {
             let give = async || {
                 let wish = Wish::Renew { certificate: None };
-                client::give(&address, &wish, Instant::now() + PATIENCE).await
+                client::give(&Way::Dialled(address.to_string()), &wish, Instant::now() + PATIENCE).await
             };
             let number = give().await.unwrap();
-            let waiting = client::status_of_order(&address, number, Instant::now() + PATIENCE).await.unwrap();
+            let waiting = client::status_of_order(
+                &Way::Dialled(address.to_string()),
+                number,
+                Instant::now() + PATIENCE,
+            )
+            .await
+            .unwrap();
             assert_eq!((waiting.state, waiting.reason.as_str()), (OrderState::Running, "Taken"));
             give().await.unwrap();
             let refused = give().await.unwrap_err();
@@ -383,14 +391,15 @@ fn a_peer_can_say_what_it_likes() {
         let patience = if want == Some("AgentDoesNotAnswer") { IMPATIENCE } else { PATIENCE };
         let shown = text(&bytes[..bytes.len().min(60)]);
         let address = answering(bytes, keeps).to_string();
-        let got = run(client::status_of(&address, Instant::now() + patience));
+        let got = run(client::status_of(&Way::Dialled(address.to_string()), Instant::now() + patience));
         assert_eq!(got.as_ref().err().map(AgentError::reason), want, "{shown:?}: {got:?}");
         if let Err(error) = got {
             assert!(!error.to_string().contains('\u{1b}'), "{error}");
         }
     }
     let nobody = StdListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().to_string();
-    let error = run(client::status_of(&nobody, Instant::now() + PATIENCE)).unwrap_err();
+    let error =
+        run(client::status_of(&Way::Dialled(nobody.to_string()), Instant::now() + PATIENCE)).unwrap_err();
     assert_eq!((error.reason(), error.may_pass()), ("AgentUnreachable", true));
 }
 
@@ -446,7 +455,7 @@ fn status_ends_with_0_where_all_is_well() {
     ends(&one, 0, &[]);
     let said = text(&one.stdout);
     for want in [
-        "demo-0: healthy, node 0, broker,controller, managed, agent 0.1.0\n\nquorum: Degraded since 2027-01-15T08:00:20Z, as demo-0 sees it: ",
+        "demo-0: healthy, restart pending, node 0, broker,controller, managed, agent 0.1.0\n\nquorum: Degraded since 2027-01-15T08:00:20Z, as demo-0 sees it: ",
         "\nleader 1, epoch 7, high watermark 4711, 3 voters, none may fail, seen ",
         "\n\nVOTER  STANDING  LAG  LAST FETCH\n0      CaughtUp  0    0s ago\n",
         "\n\nNODE    IN THE QUORUM  AS A BROKER  READY\ndemo-0  CaughtUp       Unfenced     yes\n",
@@ -455,6 +464,7 @@ fn status_ends_with_0_where_all_is_well() {
         "listener CLIENT  9f91161f",
         "inUseUntilRestart, restart needed by 2027-01-15T08:01:50Z\n",
         "demo-0  replica fetcher  -         -                     -     unknown\n",
+        "\ndemo-0: restart pending for log.retention.hours\n",
     ] {
         assert!(said.contains(want), "want {want:?} in\n{said}");
     }

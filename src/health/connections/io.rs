@@ -6,11 +6,15 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::io;
+use std::pin::Pin;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
+use std::task::Context;
+use std::task::Poll;
 use std::time::Duration;
 
 use http_body_util::Full;
@@ -22,6 +26,10 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::rt::TokioTimer;
+use rustls::ServerConfig;
+use tokio::io::AsyncRead;
+use tokio::io::AsyncWrite;
+use tokio::io::ReadBuf;
 use tokio::net::TcpListener;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -30,6 +38,8 @@ use tokio::task::JoinSet;
 use tokio::task::yield_now;
 use tokio::time::sleep;
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 /// What is sent back.
 pub type Answer = Response<Full<Bytes>>;
@@ -53,6 +63,27 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Before the next try where no connection could be taken, as when there are no file descriptors left.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
+/// Where connections are taken, and how.
+#[derive(Debug)]
+pub struct Port {
+    /// What is listened at.
+    pub listener: TcpListener,
+    /// The longest time that an answer may take.
+    pub longest_answer: Duration,
+    /// How many connections there may be.
+    pub most_connections: usize,
+    /// With TLS, as it is configured when a connection comes; without, where there is nothing.
+    pub tls: Option<watch::Receiver<Arc<ServerConfig>>>,
+}
+
+/// What is said and heard, with TLS or without: one kind of connection, so that the server is compiled once.
+enum Wire {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+type Answerer = Arc<dyn Fn(Request<Incoming>) -> Pin<Box<dyn Future<Output = Answer> + Send>> + Send + Sync>;
+
 /// One connection as the others see it.
 struct Guest {
     task: AbortHandle,
@@ -74,15 +105,23 @@ struct Answering {
 
 /// Takes connections until `stopped` closes, and returns when the last of them has ended. An answer that `longest_answer`
 /// allows for is finished though the connection's life is over; the agent's own end it outlives by a second.
-pub async fn accept<A, F>(
-    listener: TcpListener,
-    longest_answer: Duration,
-    answer: A,
-    mut stopped: watch::Receiver<()>,
-) where
-    A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+pub async fn accept<A, F>(port: Port, answer: A, stopped: watch::Receiver<()>)
+where
+    A: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
     F: Future<Output = Answer> + Send + 'static,
 {
+    take(port, Arc::new(move |request| Box::pin(answer(request))), stopped).await;
+}
+
+impl Port {
+    /// Without TLS, for the agent's own two ports.
+    pub fn plain(listener: TcpListener, longest_answer: Duration) -> Self {
+        Self { listener, longest_answer, most_connections: MOST_CONNECTIONS, tls: None }
+    }
+}
+
+async fn take(port: Port, answer: Answerer, mut stopped: watch::Receiver<()>) {
+    let Port { listener, longest_answer, most_connections, tls } = port;
     let mut connections = JoinSet::new();
     let mut guests = VecDeque::new();
     let numbers = Arc::new(AtomicU64::default());
@@ -91,11 +130,13 @@ pub async fn accept<A, F>(
             _ = stopped.changed() => break,
             Some(_) = connections.join_next() => {}
             taken = listener.accept() => match taken {
-                Ok((stream, _)) if has_room(&mut guests).await => {
+                Ok((stream, _)) if has_room(&mut guests, most_connections).await => {
                     let seat = Arc::new(Seat::default());
                     seat.last.store(numbers.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
                     let (kept, numbers) = (Arc::clone(&seat), Arc::clone(&numbers));
-                    let connection = connection(stream, longest_answer, answer.clone(), (kept, numbers), stopped.clone());
+                    let tls = tls.as_ref().map(|tls| Arc::clone(&tls.borrow()));
+                    let wire = (stream, tls);
+                    let connection = connection(wire, longest_answer, Arc::clone(&answer), (kept, numbers), stopped.clone());
                     guests.push_back(Guest { task: connections.spawn(connection), seat });
                 }
                 // All are in the middle of an answer.
@@ -110,13 +151,13 @@ pub async fn accept<A, F>(
 }
 
 /// Makes room where there is none, if anybody is idle.
-async fn has_room(guests: &mut VecDeque<Guest>) -> bool {
-    if guests.len() >= MOST_CONNECTIONS {
+async fn has_room(guests: &mut VecDeque<Guest>, most: usize) -> bool {
+    if guests.len() >= most {
         // Those that have just come, and have sent their request already, are answered first.
         yield_now().await;
         guests.retain(|one| !one.task.is_finished());
     }
-    if guests.len() < MOST_CONNECTIONS {
+    if guests.len() < most {
         return true;
     }
     let idle = guests.iter().enumerate().filter(|(_, one)| !one.seat.is_answered.load(Ordering::Relaxed));
@@ -130,13 +171,14 @@ async fn has_room(guests: &mut VecDeque<Guest>) -> bool {
     }
 }
 
-async fn connection<F: Future<Output = Answer> + Send>(
-    stream: TcpStream,
+async fn connection(
+    (stream, tls): (TcpStream, Option<Arc<ServerConfig>>),
     longest_answer: Duration,
-    answer: impl Fn(Request<Incoming>) -> F,
+    answer: Answerer,
     (seat, numbers): (Arc<Seat>, Arc<AtomicU64>),
     mut stopped: watch::Receiver<()>,
 ) {
+    let Some(wire) = wire(stream, tls).await else { return };
     let service = service_fn(|request| {
         let answering = Answering::begin(&seat, &numbers);
         let answer = answer(request);
@@ -151,7 +193,7 @@ async fn connection<F: Future<Output = Answer> + Send>(
         .header_read_timeout(READ_WITHIN)
         .max_buf_size(MOST_HEADER_BYTES)
         .max_headers(MOST_HEADERS)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(wire), service);
     let mut connection = pin!(connection);
     let mut last_words = LAST_WORDS;
     tokio::select! {
@@ -168,6 +210,69 @@ async fn connection<F: Future<Output = Answer> + Send>(
         _ = stopped.changed(), if last_words > LAST_WORDS => {}
     }
     let _ = timeout(LAST_WORDS, connection).await;
+}
+
+/// `None` where the other end speaks no TLS, or not in time.
+async fn wire(stream: TcpStream, tls: Option<Arc<ServerConfig>>) -> Option<Wire> {
+    let Some(tls) = tls else { return Some(Wire::Plain(stream)) };
+    // An answer is one write; without this the last packet of a handshake waits for the one before.
+    let _ = stream.set_nodelay(true);
+    let accepted = timeout(READ_WITHIN, TlsAcceptor::from(tls).accept(stream)).await;
+    accepted.ok()?.ok().map(|stream| Wire::Tls(Box::new(stream)))
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_read(context, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(context),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write_vectored(context, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
 }
 
 impl Answering {

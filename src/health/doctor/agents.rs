@@ -22,8 +22,8 @@ use crate::kafka::node_id::NodeId;
 pub struct Heard {
     /// Its pod.
     pub pod: String,
-    /// The node it should stand beside.
-    pub node_id: NodeId,
+    /// The node it should stand beside, where the settings were read.
+    pub node_id: Option<NodeId>,
     /// What it said of its node.
     pub status: Result<Snapshot, Silence>,
     /// Whether it says that its loops turn; why not. Not asked where it did not answer before.
@@ -77,7 +77,7 @@ fn by_itself(heard: &Heard, version: &str, now: SystemTime, place: &Place) -> Ve
         }
     };
     let mut findings = Vec::new();
-    if snapshot.node.node_id != *node_id {
+    if let Some(node_id) = node_id.filter(|node_id| snapshot.node.node_id != *node_id) {
         let cause =
             format!("it stands beside node {}; the settings have node {node_id} here", snapshot.node.node_id);
         findings.push(finding(Severity::Hurts, "AgentOfAnotherNode", cause).next(place.explain(pod)));
@@ -152,8 +152,12 @@ fn next(said: &[(&str, &Condition)], place: &Place) -> String {
     let remedy = said.iter().find_map(|(pod, one)| Some((*pod, one.remedy.as_ref()?.as_str())));
     match (remedy, place) {
         (Some((pod, remedy)), _) if remedy.starts_with("kraftlet renew") => place.renew(pod),
-        (Some((_, remedy)), Place::Pod { .. }) if !remedy.starts_with("kraftlet doctor") => remedy.to_owned(),
-        (Some(_) | None, Place::Pod { .. } | Place::Machine { .. }) => place.status(),
+        (Some((_, remedy)), Place::Pod { .. } | Place::Cluster { .. })
+            if !remedy.starts_with("kraftlet doctor") =>
+        {
+            remedy.to_owned()
+        }
+        (Some(_) | None, Place::Pod { .. } | Place::Machine { .. } | Place::Cluster { .. }) => place.status(),
     }
 }
 
@@ -167,7 +171,7 @@ mod tests {
         let mut snapshot = full();
         snapshot.conditions.clear();
         change(&mut snapshot);
-        let node_id = full().node.node_id;
+        let node_id = Some(full().node.node_id);
         Heard { pod: pod.to_owned(), node_id, status: Ok(snapshot), is_live: Ok(()) }
     }
 

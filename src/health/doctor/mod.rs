@@ -10,3 +10,4 @@ pub mod clock;
 pub mod listeners;
 pub mod quorum;
 pub mod agents;
+pub mod pods;

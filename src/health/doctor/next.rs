@@ -20,6 +20,13 @@ pub enum Place {
         /// Its path.
         settings: String,
     },
+    /// Outside, with kubectl.
+    Cluster {
+        /// The flags that lead kubectl to the cluster's namespace, each after a blank.
+        flags: String,
+        /// The Kafka cluster's name.
+        cluster: String,
+    },
 }
 
 /// One word of a shell, in quotes where it needs them.
@@ -31,6 +38,28 @@ impl Place {
         match self {
             Self::Pod { .. } => "kraftlet status --all".to_owned(),
             Self::Machine { settings } => format!("kraftlet status --all --settings {}", Quoted(settings)),
+            Self::Cluster { flags, cluster } => format!("kubectl kraftlet status{flags} --cluster {cluster}"),
+        }
+    }
+
+    /// Restarts what has to be restarted. It waits until that is safe.
+    pub fn restart(&self) -> String {
+        match self {
+            Self::Cluster { flags, cluster } => {
+                format!("kubectl kraftlet restart{flags} --cluster {cluster} --only-pending")
+            }
+            Self::Pod { .. } | Self::Machine { .. } => self.status(),
+        }
+    }
+
+    /// What the cluster's controllers have tried, and why it did not come to be.
+    pub fn events(&self) -> String {
+        match self {
+            Self::Cluster { flags, .. } => format!("kubectl events{flags}"),
+            Self::Pod { namespace: Some(namespace), .. } => {
+                format!("kubectl events --namespace {}", Quoted(namespace))
+            }
+            Self::Pod { namespace: None, .. } | Self::Machine { .. } => self.status(),
         }
     }
 
@@ -41,6 +70,9 @@ impl Place {
             Self::Pod { .. } => self.describe(pod),
             Self::Machine { settings } => {
                 format!("kraftlet explain --pod-name {} --settings {}", Quoted(pod), Quoted(settings))
+            }
+            Self::Cluster { flags, cluster } => {
+                format!("kubectl kraftlet explain{flags} --cluster {cluster} --pod {}", Quoted(pod))
             }
         }
     }
@@ -53,6 +85,9 @@ impl Place {
             Self::Machine { settings } => {
                 format!("kraftlet renew --pod-name {} --settings {}", Quoted(pod), Quoted(settings))
             }
+            Self::Cluster { flags, cluster } => {
+                format!("kubectl kraftlet renew{flags} --cluster {cluster} --pod {} --wait", Quoted(pod))
+            }
         }
     }
 
@@ -64,6 +99,7 @@ impl Place {
             }
             Self::Pod { namespace: None, .. } => format!("kubectl describe pod {}", Quoted(pod)),
             Self::Machine { .. } => self.explain(pod),
+            Self::Cluster { flags, .. } => format!("kubectl describe pod {}{flags}", Quoted(pod)),
         }
     }
 
@@ -74,6 +110,9 @@ impl Place {
             Self::Pod { .. } => self.describe(pod),
             Self::Machine { settings } => {
                 format!("kraftlet doctor --pod-name {} --settings {}", Quoted(pod), Quoted(settings))
+            }
+            Self::Cluster { flags, .. } => {
+                format!("kubectl exec {}{flags} --container kraftlet -- kraftlet doctor", Quoted(pod))
             }
         }
     }
@@ -108,6 +147,27 @@ mod tests {
             (machine.describe("demo-1"), format!("kraftlet explain --pod-name demo-1 --settings {file}")),
             (machine.renew("demo-1"), format!("kraftlet renew --pod-name demo-1 --settings {file}")),
             (machine.doctor("demo-1"), format!("kraftlet doctor --pod-name demo-1 --settings {file}")),
+        ] {
+            assert_eq!(command, want);
+        }
+        let cluster = Place::Cluster { flags: " --namespace prod".to_owned(), cluster: "events".to_owned() };
+        for (command, want) in [
+            (cluster.status(), "kubectl kraftlet status --namespace prod --cluster events"),
+            (cluster.restart(), "kubectl kraftlet restart --namespace prod --cluster events --only-pending"),
+            (cluster.events(), "kubectl events --namespace prod"),
+            (cluster.describe("events-1"), "kubectl describe pod events-1 --namespace prod"),
+            (
+                cluster.renew("events-1"),
+                "kubectl kraftlet renew --namespace prod --cluster events --pod events-1 --wait",
+            ),
+            (
+                cluster.explain("events-1"),
+                "kubectl kraftlet explain --namespace prod --cluster events --pod events-1",
+            ),
+            (
+                cluster.doctor("events-1"),
+                "kubectl exec events-1 --namespace prod --container kraftlet -- kraftlet doctor",
+            ),
         ] {
             assert_eq!(command, want);
         }

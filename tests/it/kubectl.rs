@@ -1,0 +1,54 @@
+//! `kubectl kraftlet`: by its name or by a flag, and through whatever kubectl is on the PATH.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use assert_cmd::Command;
+
+/// A kubectl that says this and fails.
+fn kubectl(folder: &Path, script: &str) {
+    let path = folder.join("kubectl");
+    std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+fn check(arguments: &[&str], script: &str, code: i32, want: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    kubectl(folder.path(), script);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kraftlet"));
+    let path = format!("{}:/usr/bin:/bin", folder.path().display());
+    let output = command.env("PATH", path).env("TMPDIR", folder.path()).args(arguments).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!((output.status.code(), said.as_str()), (Some(code), want), "{arguments:?}");
+    // The folder with the socket is gone again.
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn what_kubectl_says_is_told_as_the_reason() {
+    let status = ["--kubernetes", "status", "--namespace", "prod", "--context", "moon"];
+    let script = "[ \"$1\" = --context=moon ] && echo 'error: context \"moon\" does not exist' >&2; exit 1";
+    let want = "error: kubectl proxy does not run: context \"moon\" does not exist [KubectlFailed]\n";
+    check(&status, script, 2, want);
+    let status = ["status", "--kubernetes"];
+    let want = "error: kubectl proxy does not run: kubectl config view says \"current-context must exist\"; \
+                want a context or --namespace [KubectlFailed]\n";
+    check(&status, "echo 'error: current-context must exist' >&2; exit 1", 2, want);
+}
+
+#[test]
+fn the_plugin_has_a_command_line_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let plugin = folder.path().join("kubectl-kraftlet");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_kraftlet"), &plugin).unwrap();
+    for (program, flag) in
+        [(plugin.as_path(), None), (Path::new(env!("CARGO_BIN_EXE_kraftlet")), Some("--kubernetes"))]
+    {
+        let output = Command::new(program).args(flag).arg("--help").output().unwrap();
+        let help = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(help.contains("Usage: kubectl kraftlet [OPTIONS] <COMMAND>"), "{help}");
+        let output =
+            Command::new(program).args(flag).args(["renew", "--namespace", "prod"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(64));
+    }
+}
