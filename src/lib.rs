@@ -11,10 +11,15 @@
 //! as renewed when handshakes with every listener have shown it and the engine inside Kafka reports it loaded for every
 //! client channel, the raft client included. `kraftlet status` and `kraftlet renew` ask it.
 //!
+//! Both come into a pod by `kraftlet webhook`, or by `kraftlet inject` into its manifest: one decision ([`inject::plan`]),
+//! done as a patch or to text. `kraftlet signer` gives pods certificates, by their tokens or by the kubelet's requests, and
+//! holds a CA for each cluster. As `kubectl kraftlet` the same program shows a person all pods of a cluster, by that person's own
+//! rights.
+//!
 //! # The pod
 //!
 //! ```text
-//!  settings (ConfigMap)   POD_NAME …   certificate (mounted, or the local CA)
+//!  settings (ConfigMap)   POD_NAME …   certificate (mounted, signer, local CA …)
 //!            \               |            /          \
 //!             +------- kraftlet init ----+       kraftlet sidecar ---- status, metrics, orders
 //!             |              |            \        |          |
@@ -46,12 +51,15 @@
 //! | [`pki`] | keys, certificates, chains, stores, signing |
 //! | [`kafka`] | what Kafka reads and says, to the byte: ids, versions, properties, records, checkpoints, a few questions |
 //! | [`pod`] | a pod's name, ordinal and facts |
+//! | [`kubernetes`] | the API server: what is asked of it, and how it refuses |
 //! | [`cluster`] | the settings file, the cluster it describes, and each node's properties with their origins |
 //! | [`storage`] | directories as found, against what they have to be: steps, or refusals |
 //! | [`certificates`] | where certificates come from, what is checked, when and how one is renewed, and a change of CA |
 //! | [`reload`] | a node's TLS channels, how each is made to take new files, and the handshakes that show that it did |
 //! | [`quorum`] | what is seen of the controllers, what it means, and whether this node may stop now |
 //! | [`health`] | what the agent knows at one moment, and how it is told: status, metrics, orders |
+//! | [`inject`] | what a pod lacks for kraftlet to stand beside its Kafka |
+//! | [`signer`] | who asks, and what the settings say of him: a certificate, or a refusal; and the CAs of all clusters |
 //! | [`commands`] | one file for each subcommand: drives, decides nothing |
 //!
 //! # Look, plan, do
@@ -89,10 +97,13 @@ pub mod disk;
 pub mod pki;
 pub mod kafka;
 pub mod pod;
+pub mod kubernetes;
 pub mod cluster;
 pub mod storage;
 pub mod certificates;
 pub mod reload;
 pub mod quorum;
 pub mod health;
+pub mod inject;
+pub mod signer;
 pub mod commands;

@@ -11,6 +11,7 @@ use crate::commands::failure::Failure;
 use crate::commands::inputs;
 use crate::commands::inputs::InputArgs;
 use crate::health::address;
+use crate::health::client::way::Way;
 use crate::pod::io as pod_io;
 
 /// Whom to ask.
@@ -27,12 +28,12 @@ pub struct AgentArgs {
 }
 
 /// An agent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Agent {
     /// The pod it is in, or its address where that is all that is known.
     pub name: String,
-    /// `host:port`.
-    pub address: String,
+    /// How the port is reached that was asked for.
+    pub way: Way,
 }
 
 /// The agents' read ports.
@@ -52,8 +53,9 @@ pub fn read_ports(args: &AgentArgs) -> Result<Vec<Agent>, Failure> {
 pub fn orders_ports(args: &AgentArgs) -> Result<Vec<Agent>, Failure> {
     let agents = agents(args, |cluster, node| Ok(address::bound(cluster, node)?.orders.to_string()))?;
     let mut by_address = BTreeMap::new();
-    for Agent { name, address } in &agents {
-        if let Some(other) = by_address.insert(address, name) {
+    for Agent { name, way } in &agents {
+        let address = way.to_string();
+        if let Some(other) = by_address.insert(address.clone(), name) {
             let message = format!(
                 "{other} and {name} both take orders at {address}, each on its own machine or pod; ask each of them there"
             );
@@ -68,7 +70,7 @@ fn agents(
     address: impl Fn(&Cluster, &Node) -> Result<String, Failure>,
 ) -> Result<Vec<Agent>, Failure> {
     if let Some(address) = &args.address {
-        return Ok(vec![Agent { name: address.clone(), address: address.clone() }]);
+        return Ok(vec![Agent { name: address.clone(), way: Way::Dialled(address.clone()) }]);
     }
     let cluster = inputs::read_cluster(&args.inputs.settings)?;
     let nodes = if args.all {
@@ -76,7 +78,8 @@ fn agents(
     } else {
         vec![inputs::node_of(&cluster, &inputs::read_pod(&args.inputs)?.facts)?]
     };
-    let agent = |node: &Node| Ok(Agent { name: node.pod.to_string(), address: address(&cluster, node)? });
+    let agent =
+        |node: &Node| Ok(Agent { name: node.pod.to_string(), way: Way::Dialled(address(&cluster, node)?) });
     nodes.iter().map(agent).collect()
 }
 

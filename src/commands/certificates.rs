@@ -21,17 +21,21 @@ use crate::certificates::schedule::Slot;
 use crate::certificates::sources::Remedy;
 use crate::certificates::sources::Source;
 use crate::certificates::sources::SourceError;
+use crate::certificates::sources::cert_manager::CertManager;
 use crate::certificates::sources::local_ca::LocalCa;
 use crate::certificates::sources::mounted::Mounted;
+use crate::certificates::sources::pod_certificate::pod_certificate;
+use crate::certificates::sources::signer::Signer;
 use crate::certificates::trust;
-use crate::cluster::certificate;
 use crate::cluster::certificate::Certificate;
 use crate::cluster::derived;
 use crate::cluster::io as cluster_io;
 use crate::cluster::listener::Listener;
+use crate::cluster::names;
 use crate::cluster::settings::Authorizer;
 use crate::cluster::settings::SecurityProtocol;
 use crate::cluster::settings::Store;
+use crate::cluster::source as cluster_source;
 use crate::commands::failure::Exit;
 use crate::commands::failure::Failure;
 use crate::commands::failure::chain;
@@ -41,7 +45,6 @@ use crate::disk::step::Content;
 use crate::disk::step::Step;
 use crate::pki::certificate::Certificate as PkiCertificate;
 use crate::pki::handshake::TlsClient;
-use crate::pki::hostname::Host;
 use crate::pki::io as pki_io;
 use crate::pki::stores::StoreError;
 
@@ -89,9 +92,27 @@ pub fn source(inputs: &Inputs, certificate: &Certificate) -> Result<Box<dyn Sour
         Ok::<_, Failure>(PathBuf::from(folder))
     };
     Ok(match &certificate.source {
-        certificate::Source::Mounted(template) => Box::new(Mounted::new(folder(template)?)),
-        certificate::Source::LocalCa(template) => Box::new(LocalCa::new(folder(template)?)),
+        cluster_source::Source::Mounted(template) => Box::new(Mounted::new(folder(template)?)),
+        cluster_source::Source::Secret(_) => {
+            Box::new(Mounted::new(cluster_source::mounted_folder(&certificate.name)))
+        }
+        cluster_source::Source::LocalCa(template) => Box::new(LocalCa::new(folder(template)?)),
+        cluster_source::Source::Signer(address) => {
+            Box::new(Signer::in_pod(address, &certificate.name, &stores_folder(inputs, &certificate.name)))
+        }
+        cluster_source::Source::PodCertificate(_) => {
+            let folder = cluster_source::mounted_folder(&certificate.name);
+            Box::new(pod_certificate(Path::new(&folder)))
+        }
+        cluster_source::Source::CertManager(issuer) => {
+            let (pod, folder) = (inputs.node.pod.to_string(), stores_folder(inputs, &certificate.name));
+            Box::new(CertManager::in_pod(issuer, &pod, &certificate.name, &folder))
+        }
     })
+}
+
+fn stores_folder(inputs: &Inputs, name: &str) -> PathBuf {
+    inputs.run_folder.join("tls").join(name)
 }
 
 /// When this node's leaves are due. Every node counts the nodes in one order, controllers first, so that each finds a
@@ -110,7 +131,7 @@ impl Order {
     pub fn new(inputs: &Inputs, certificate: &Certificate) -> Result<Self, Failure> {
         Ok(Self {
             name: certificate.name.clone(),
-            folder: inputs.run_folder.join("tls").join(&certificate.name),
+            folder: stores_folder(inputs, &certificate.name),
             source: source(inputs, certificate)?,
             request: request(inputs, certificate)?,
             requirements: requirements(inputs, certificate)?,
@@ -167,11 +188,11 @@ impl Order {
         self.source.fetch(&self.request, now)
     }
 
-    /// Whom the source trusts now.
-    pub fn trusted(&self, now: SystemTime) -> Result<Vec<PkiCertificate>, SourceError> {
+    /// Whom the source trusts now; `None` where only a new leaf would tell.
+    pub fn trusted(&self, now: SystemTime) -> Result<Option<Vec<PkiCertificate>>, SourceError> {
         match self.source.trusted(&self.request)? {
-            Some(anchors) => Ok(anchors),
-            None => Ok(self.fetch(now)?.anchors().to_vec()),
+            None if !self.source.issues() => Ok(Some(self.fetch(now)?.anchors().to_vec())),
+            trusted => Ok(trusted),
         }
     }
 
@@ -266,27 +287,6 @@ fn store_kind(inputs: &Inputs, certificate: &Certificate) -> StoreKind {
     }
 }
 
-/// Every name under which peers and clients dial this node and see this certificate.
-fn advertised(inputs: &Inputs, certificate: &Certificate) -> Result<Vec<Host>, Failure> {
-    let Inputs { cluster, node, .. } = inputs;
-    let mut hosts = Vec::new();
-    for listener in
-        cluster.listeners_of(node).filter(|one| one.certificate.as_ref() == Some(&certificate.name))
-    {
-        let (host, _) = cluster.address(node, listener)?;
-        // Listeners mostly share one name, and one finding about it is enough.
-        let host = parse_host(&host)?;
-        if !hosts.contains(&host) {
-            hosts.push(host);
-        }
-    }
-    Ok(hosts)
-}
-
-fn parse_host(host: &str) -> Result<Host, Failure> {
-    host.parse::<Host>().map_err(|error| Failure::of(Exit::Usage, error.reason(), &error))
-}
-
 fn requirements(inputs: &Inputs, certificate: &Certificate) -> Result<Requirements, Failure> {
     let of_peers: Vec<&Listener> = inputs
         .cluster
@@ -296,7 +296,8 @@ fn requirements(inputs: &Inputs, certificate: &Certificate) -> Result<Requiremen
         .filter(|one| one.certificate.as_ref() == Some(&certificate.name))
         .collect();
     Ok(Requirements {
-        hosts: advertised(inputs, certificate)?,
+        hosts: names::advertised(&inputs.cluster, &inputs.node, certificate)
+            .map_err(|error| Failure::of(Exit::Usage, error.reason(), &error))?,
         shown_to: if of_peers.is_empty() { ShownTo::Clients } else { ShownTo::Peers },
         authorization: authorization(inputs, &of_peers),
         warn_within: WARN_WITHIN,
@@ -332,17 +333,10 @@ const PRINCIPAL_KEYS: [&str; 2] = ["principal.builder.class", "ssl.principal.map
 /// of weeks.
 const WARN_WITHIN: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What is asked of the source: the advertised names first, then those by which people in the cluster call the pod.
+/// What is asked of the source.
 fn request(inputs: &Inputs, certificate: &Certificate) -> Result<Request, Failure> {
-    let Inputs { cluster, node, .. } = inputs;
-    let mut hosts = advertised(inputs, certificate)?;
-    for template in std::iter::once(&cluster.templates.host).chain(&certificate.names) {
-        let host = cluster.render(template, node)?;
-        hosts.push(parse_host(&host)?);
-    }
-    let mut request =
-        Request::new(&certificate.common_name, hosts, certificate.key_algorithm, certificate.lifetime)
-            .map_err(|error| Failure::of(Exit::Usage, error.reason(), &error))?;
+    let mut request = Request::of_node(&inputs.cluster, &inputs.node, certificate)
+        .map_err(|error| Failure::of(Exit::Usage, error.reason(), &error))?;
     for file in &certificate.trust {
         request = request
             .with_further_anchors(&inputs::read_file(file)?)

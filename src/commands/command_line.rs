@@ -26,19 +26,33 @@ use crate::commands::forget_old_trust;
 use crate::commands::forget_old_trust::ForgetOldTrust;
 use crate::commands::init;
 use crate::commands::init::Init;
+use crate::commands::inject;
+use crate::commands::inject::Inject;
+use crate::commands::kubectl;
+use crate::commands::kubectl::KubectlLine;
+use crate::commands::kubectl::child;
 use crate::commands::new_cluster;
 use crate::commands::new_cluster::NewCluster;
 use crate::commands::renew;
 use crate::commands::renew::Renew;
 use crate::commands::sidecar;
 use crate::commands::sidecar::Sidecar;
+use crate::commands::signer;
+use crate::commands::signer::Signer;
 use crate::commands::status;
 use crate::commands::status::Status;
+use crate::commands::webhook;
+use crate::commands::webhook::WebhookArgs;
 use crate::kafka::io as kafka_io;
 
 /// An agent beside every Kafka pod: identity, KRaft storage, certificates
 #[derive(Debug, Parser)]
-#[command(name = "kraftlet", version, max_term_width = 110)]
+#[command(
+    name = "kraftlet",
+    version,
+    max_term_width = 110,
+    after_help = "A whole cluster, from outside: kubectl kraftlet --help, or kraftlet --kubernetes --help."
+)]
 struct CommandLine {
     #[command(subcommand)]
     command: Command,
@@ -50,6 +64,12 @@ enum Command {
     Init(Init),
     /// Keep this pod's certificates alive while Kafka runs, and say how things are
     Sidecar(Sidecar),
+    /// Answer the API server's questions about pods that ask for kraftlet
+    Webhook(WebhookArgs),
+    /// Add kraftlet to the StatefulSets and Pods of manifests
+    Inject(Inject),
+    /// Sign the certificates of all clusters' pods; runs in the cluster, in two replicas
+    Signer(Signer),
     /// Print what init would do, each line with its origin; writes nothing
     Explain(Explain),
     /// Show the leaf in use on every TLS channel, the next renewal, how the last one ended, and what is wrong
@@ -74,6 +94,14 @@ enum Command {
     },
 }
 
+/// Of what a command is to be done.
+enum Meant {
+    /// Of the pod that we are in, or of what the settings say.
+    Pod(Command),
+    /// Of a cluster, by a person.
+    Cluster(KubectlLine),
+}
+
 /// Kubernetes shows this file's content in `kubectl describe pod` (terminationMessagePath).
 const TERMINATION_LOG: &str = "/dev/termination-log";
 
@@ -82,8 +110,15 @@ const TERMINATION_BYTES: usize = 4096;
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let command = match CommandLine::try_parse() {
-        Ok(line) => line.command,
+    if child::is_lifeline(std::env::args_os()) {
+        return child::become_kubectl(std::env::args_os());
+    }
+    let meant = match kubectl::arguments(std::env::args_os().collect()) {
+        Some(arguments) => KubectlLine::try_parse_from(arguments).map(Meant::Cluster),
+        None => CommandLine::try_parse().map(|line| Meant::Pod(line.command)),
+    };
+    let meant = match meant {
+        Ok(meant) => meant,
         Err(error) => {
             let _ = error.print();
             let asked_for_it = error.exit_code() == 0;
@@ -93,7 +128,11 @@ pub fn main() -> ExitCode {
     if let Err(error) = keep_to_ourselves() {
         let _ = writeln!(io::stderr(), "warning: a core dump of this process could hold keys: {error}");
     }
-    let (text, failure) = match run(&command) {
+    let result = match &meant {
+        Meant::Pod(command) => run(command),
+        Meant::Cluster(line) => kubectl::run(line),
+    };
+    let (text, failure) = match result {
         Ok((text, failure)) => (text, failure),
         Err(failure) => (String::new(), Some(failure)),
     };
@@ -114,7 +153,7 @@ pub fn main() -> ExitCode {
         None => ExitCode::SUCCESS,
         Some(failure) => {
             let _ = writeln!(io::stderr(), "{failure}");
-            if matches!(command, Command::Init(_)) {
+            if matches!(meant, Meant::Pod(Command::Init(_))) {
                 leave_word(&failure);
             }
             ExitCode::from(failure.exit().code())
@@ -135,6 +174,12 @@ fn run(command: &Command) -> Result<(String, Option<Failure>), Failure> {
         Command::Init(args) => init::run(args)?.join("\n") + "\n",
         Command::Sidecar(args) => {
             sidecar::run(args)?;
+            String::new()
+        }
+        Command::Webhook(args) => webhook::run(args).map(|()| String::new())?,
+        Command::Inject(args) => inject::run(args)?,
+        Command::Signer(args) => {
+            signer::run(args)?;
             String::new()
         }
         Command::Explain(args) => return explain::run(args),

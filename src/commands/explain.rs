@@ -68,6 +68,23 @@ pub fn run(args: &Explain) -> Result<(String, Option<Failure>), Failure> {
     Ok((text, failure))
 }
 
+/// Each line behind its origin.
+pub fn lines(lines: &[Line]) -> String {
+    let mut text = String::new();
+    let width = lines.iter().map(|line| line.origin.to_string().len()).max().unwrap_or_default();
+    for line in lines {
+        let (style, origin) = (style(&line.origin), line.origin.to_string());
+        let _ = writeln!(text, "{style}{origin:<width$}{style:#}  {}", line.render());
+    }
+    text
+}
+
+/// The same for a program.
+pub fn json_of_lines(lines: &[Line]) -> Json {
+    let line = |line: &Line| json!({"key": line.key, "value": line.value, "origin": line.origin.word(), "from": line.origin.to_string()});
+    lines.iter().map(line).collect()
+}
+
 struct View<'a> {
     inputs: &'a Inputs,
     path: &'a Path,
@@ -129,12 +146,7 @@ impl View<'_> {
             self.inputs.cluster.kafka_version,
             self.path.display()
         );
-        let lines = &self.inputs.server.lines;
-        let width = lines.iter().map(|line| line.origin.to_string().len()).max().unwrap_or_default();
-        for line in lines {
-            let (style, origin) = (style(&line.origin), line.origin.to_string());
-            let _ = writeln!(text, "{style}{origin:<width$}{style:#}  {}", line.render());
-        }
+        text.push_str(&lines(&self.inputs.server.lines));
         match &self.changes {
             Changes::New => text.push_str("\nThe file is not there yet.\n"),
             Changes::Unreadable(error) => {
@@ -169,9 +181,6 @@ impl View<'_> {
 
     fn json(&self) -> Json {
         let node = &self.inputs.node;
-        let lines = self.inputs.server.lines.iter().map(|line| {
-            json!({"key": line.key, "value": line.value, "origin": line.origin.word(), "from": line.origin.to_string()})
-        });
         let changes = match &self.changes {
             Changes::New => json!("new"),
             Changes::Unreadable(error) => json!({ "unreadable": error }),
@@ -188,7 +197,7 @@ impl View<'_> {
             "nodeId": node.node_id.get(),
             "roles": node.pool.roles.to_string(),
             "file": self.path.display().to_string(),
-            "lines": lines.collect::<Json>(),
+            "lines": json_of_lines(&self.inputs.server.lines),
             "changes": changes,
             "certificates": sources.collect::<Json>(),
             "environment": engine::environment(self.inputs),

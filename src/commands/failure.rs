@@ -25,6 +25,7 @@ pub enum Exit {
 pub struct Failure {
     exit: Exit,
     messages: Vec<(String, &'static str)>,
+    advice: Option<String>,
 }
 
 impl Exit {
@@ -41,12 +42,12 @@ impl Exit {
 impl Failure {
     /// One message, with the reason's word.
     pub fn new(exit: Exit, reason: &'static str, message: impl fmt::Display) -> Self {
-        Self { exit, messages: vec![(message.to_string(), reason)] }
+        Self { exit, messages: vec![(message.to_string(), reason)], advice: None }
     }
 
     /// Several at once; `None` when there are none.
     pub fn all(exit: Exit, messages: Vec<(String, &'static str)>) -> Option<Self> {
-        (!messages.is_empty()).then_some(Self { exit, messages })
+        (!messages.is_empty()).then_some(Self { exit, messages, advice: None })
     }
 
     /// An error and its causes, joined by `": "`.
@@ -60,6 +61,12 @@ impl Failure {
             self.exit = other.exit;
         }
         self.messages.extend(other.messages);
+        self
+    }
+
+    /// With a line of advice for whoever reads the last of the messages.
+    pub fn with_advice(mut self, advice: &str) -> Self {
+        self.advice = Some(advice.to_owned());
         self
     }
 
@@ -93,6 +100,9 @@ impl fmt::Display for Failure {
                 writeln!(f)?;
             }
             write!(f, "error: {message} [{reason}]")?;
+        }
+        if let Some(advice) = &self.advice {
+            write!(f, "\ntry: {advice}")?;
         }
         Ok(())
     }

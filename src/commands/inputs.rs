@@ -29,7 +29,7 @@ use crate::pod::facts::PodFacts;
 use crate::pod::io as pod_io;
 
 /// Where a command finds its inputs.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct InputArgs {
     /// The settings file
     #[arg(
@@ -72,29 +72,44 @@ pub struct Inputs {
 pub fn read(args: &InputArgs) -> Result<Inputs, Failure> {
     let cluster = read_cluster(&args.settings)?;
     let Pod { environment, facts } = read_pod(args)?;
-    let namespace = facts.namespace.clone();
     let node = node_of(&cluster, &facts)?;
     let run_folder = PathBuf::from(cluster.render(&cluster.templates.run_folder, &node)?);
     let store_passwords = store_passwords(&cluster)?;
     let login = login(&cluster)?;
-    let setting = Setting {
-        node: &node,
-        namespace: namespace.as_deref(),
-        zone: facts.zone.as_deref(),
-        run_folder: &run_folder,
-        store_passwords: &store_passwords,
-    };
-    let lines = derived::lines(&cluster, &setting)?;
-    let added = added_lines(&cluster, &node, &environment)?;
-    let server = server_properties::merge(&run_folder, lines, added);
-    let broken = rules::broken(&server.lines, node.pool.roles, cluster.kafka_version);
-    let broken = broken.into_iter().map(|message| (message, "PropertiesInvalid")).collect();
-    if let Some(failure) = Failure::all(Exit::Usage, broken) {
-        return Err(failure);
-    }
+    let folder = Path::new(&cluster.settings.properties_folder);
+    let server = server_properties(&cluster, &node, &facts, &environment, &store_passwords, Some(folder))?;
+    let setting = setting(&node, &facts, &run_folder, &store_passwords);
     let lines = client_properties::lines(&cluster, &setting)?;
     let client = server_properties::merge(&run_folder, lines, Vec::new());
     Ok(Inputs { cluster, node, run_folder, store_passwords, login, server, client, facts })
+}
+
+/// The lines of a node; those of people's files only where they are in a folder that can be read from here.
+pub fn server_properties(
+    cluster: &Cluster,
+    node: &Node,
+    facts: &PodFacts,
+    environment: &BTreeMap<String, String>,
+    store_passwords: &BTreeMap<String, StorePassword>,
+    folder: Option<&Path>,
+) -> Result<ServerProperties, Failure> {
+    let run_folder = PathBuf::from(cluster.render(&cluster.templates.run_folder, node)?);
+    let lines = derived::lines(cluster, &setting(node, facts, &run_folder, store_passwords))?;
+    let added = added_lines(cluster, node, environment, folder)?;
+    let server = server_properties::merge(&run_folder, lines, added);
+    let broken = rules::broken(&server.lines, node.pool.roles, cluster.kafka_version);
+    let broken = broken.into_iter().map(|message| (message, "PropertiesInvalid")).collect();
+    Failure::all(Exit::Usage, broken).map_or(Ok(server), Err)
+}
+
+fn setting<'a>(
+    node: &'a Node,
+    facts: &'a PodFacts,
+    run_folder: &'a Path,
+    store_passwords: &'a BTreeMap<String, StorePassword>,
+) -> Setting<'a> {
+    let (namespace, zone) = (facts.namespace.as_deref(), facts.zone.as_deref());
+    Setting { node, namespace, zone, run_folder, store_passwords }
 }
 
 /// The pod that the command runs in or is asked about.
@@ -191,11 +206,11 @@ fn added_lines(
     cluster: &Cluster,
     node: &Node,
     environment: &BTreeMap<String, String>,
+    folder: Option<&Path>,
 ) -> Result<Vec<Line>, Failure> {
     let mut lines = overrides::from_settings(&cluster.settings.properties, node.pool.roles);
-    let folder = Path::new(&cluster.settings.properties_folder);
-    let files =
-        cluster_io::read_folder(folder).map_err(|error| Failure::of(Exit::Usage, error.reason(), &error))?;
+    let files = folder.map_or(Ok(Vec::new()), cluster_io::read_folder);
+    let files = files.map_err(|error| Failure::of(Exit::Usage, error.reason(), &error))?;
     let files = files.iter().map(|(path, bytes)| (path.as_path(), bytes.as_slice()));
     let mut wrong = Vec::new();
     match overrides::from_files(files, node.pool.roles) {

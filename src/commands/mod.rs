@@ -9,6 +9,7 @@ pub mod init;
 pub mod explain;
 pub mod new_cluster;
 pub mod sidecar;
+pub mod signer;
 pub mod table;
 pub mod quorum_table;
 pub mod agents;
@@ -17,6 +18,9 @@ pub mod status;
 pub mod doctor;
 pub mod renew;
 pub mod forget_old_trust;
+pub mod inject;
+pub mod webhook;
+pub mod kubectl;
 pub mod command_line;
 
 pub use command_line::main;

@@ -33,6 +33,15 @@ pub enum Patience {
     Done(Duration),
 }
 
+/// Whether the others are asked after one where it is not done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFailure {
+    /// None of them.
+    Stop,
+    /// All of them.
+    GoOn,
+}
+
 /// An agent answers from memory; this is for the network and a busy machine.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
@@ -45,30 +54,45 @@ pub fn give(agents: &[Agent], wish: &Wish, patience: Patience) -> Result<(), Fai
         .enable_all()
         .build()
         .map_err(|error| Failure::of(Exit::Again, "RuntimeFailed", &error))?;
+    let result = runtime.block_on(give_each(agents, wish, patience, OnFailure::Stop));
+    // The resolver runs on a thread that cannot be interrupted; nobody waits for it.
+    runtime.shutdown_background();
+    result
+}
+
+/// Gives the order to each of them in turn. All failures are told.
+pub async fn give_each(
+    agents: &[Agent],
+    wish: &Wish,
+    patience: Patience,
+    on_failure: OnFailure,
+) -> Result<(), Failure> {
     let shown = Shown::new(agents.len());
-    let result = runtime.block_on(async {
-        for (index, agent) in agents.iter().enumerate() {
-            if let Err(failure) = give_one(agent, wish, patience, &shown).await {
+    let mut failed: Option<Failure> = None;
+    for (index, agent) in agents.iter().enumerate() {
+        if let Err(failure) = give_one(agent, wish, patience, &shown).await {
+            failed = Some(match failed {
+                Some(before) => before.and(failure),
+                None => failure,
+            });
+            if on_failure == OnFailure::Stop {
                 let rest: Vec<&str> = agents.iter().skip(index + 1).map(|one| one.name.as_str()).collect();
                 if !rest.is_empty() {
                     shown.line(&format!("not asked: {}", rest.join(", ")));
                 }
-                return Err(failure);
+                break;
             }
-            shown.bar.inc(1);
         }
-        Ok(())
-    });
-    // The resolver runs on a thread that cannot be interrupted; nobody waits for it.
-    runtime.shutdown_background();
+        shown.bar.inc(1);
+    }
     shown.bar.finish_and_clear();
-    result
+    failed.map_or(Ok(()), Err)
 }
 
 async fn give_one(agent: &Agent, wish: &Wish, patience: Patience, shown: &Shown) -> Result<(), Failure> {
-    let Agent { name, address } = agent;
+    let Agent { name, way } = agent;
     shown.bar.set_message(name.clone());
-    let taken = client::give(address, wish, Instant::now() + ANSWER_WITHIN).await;
+    let taken = client::give(way, wish, Instant::now() + ANSWER_WITHIN).await;
     let number = taken.map_err(|error| not_answered(name, &error))?;
     let wait = match patience {
         Patience::Taken => {
@@ -96,12 +120,12 @@ async fn give_one(agent: &Agent, wish: &Wish, patience: Patience, shown: &Shown)
 
 /// Asks until the order has ended. An agent that does not answer for a while may come back, and is asked again.
 async fn ended(agent: &Agent, number: u64, wait: Duration, shown: &Shown) -> Result<OrderStatus, Failure> {
-    let Agent { name, address } = agent;
+    let Agent { name, way } = agent;
     let deadline = Instant::now() + wait;
     loop {
         // The last look gets its time too: what is known of the order says more than that time is up.
         let within = Instant::now() + ANSWER_WITHIN;
-        let last = client::status_of_order(address, number, within).await;
+        let last = client::status_of_order(way, number, within).await;
         let is_over = Instant::now() + ASK_EVERY >= deadline;
         match last {
             Ok(order) if order.state != OrderState::Running => return Ok(order),
@@ -130,18 +154,21 @@ fn not_answered(name: &str, error: &AgentError) -> Failure {
 }
 
 /// A bar where there is a terminal to draw it, and lines on standard output in any case.
-struct Shown {
-    bar: ProgressBar,
+pub struct Shown {
+    /// The bar, which draws nothing where there is no terminal.
+    pub bar: ProgressBar,
 }
 
 impl Shown {
-    fn new(nodes: usize) -> Self {
+    /// For so many nodes.
+    pub fn new(nodes: usize) -> Self {
         let bar = ProgressBar::new(u64::try_from(nodes).unwrap_or(u64::MAX));
         let style = ProgressStyle::with_template("{spinner} {pos}/{len} {bar:20} {elapsed} {wide_msg}");
         Self { bar: bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())) }
     }
 
-    fn line(&self, line: &str) {
+    /// A line that stays.
+    pub fn line(&self, line: &str) {
         // Whoever closed the pipe does not want to read it.
         self.bar.suspend(|| {
             let _ = writeln!(anstream::stdout(), "{line}");

@@ -34,6 +34,7 @@ use crate::health::client::io as client;
 use crate::health::client::io::AgentError;
 use crate::health::document;
 use crate::health::snapshot::Snapshot;
+use crate::health::text::Text;
 use crate::health::verdict::Verdict;
 use crate::reload::coverage::Standing;
 
@@ -54,9 +55,12 @@ pub struct Status {
     output: Output,
 }
 
+/// How it is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
+pub enum Output {
+    /// For a person.
     Table,
+    /// For a program.
     Json,
 }
 
@@ -73,28 +77,33 @@ pub fn run(args: &Status) -> Result<(String, Option<Failure>), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::of(Exit::CouldNotTell, "RuntimeFailed", &error))?;
-    let answers = runtime.block_on(ask(agents));
+    let answers = runtime.block_on(ask(agents, ANSWER_WITHIN));
     // The resolver runs on a thread that cannot be interrupted; nobody waits for it.
     runtime.shutdown_background();
-    let view = View { answers, now: SystemTime::now() };
-    let text = match args.output {
-        Output::Table => view.table(),
-        Output::Json => format!("{:#}\n", view.json()),
-    };
-    Ok((text, view.failure()))
+    Ok(show(answers, args.output))
 }
 
 /// What one agent said.
-type Answer = (Agent, Result<Snapshot, AgentError>);
+pub type Answer = (Agent, Result<Snapshot, AgentError>);
+
+/// The text to print, and what makes the exit code another than 0.
+pub fn show(answers: Vec<Answer>, output: Output) -> (String, Option<Failure>) {
+    let view = View { answers, now: SystemTime::now() };
+    let text = match output {
+        Output::Table => view.table(),
+        Output::Json => format!("{:#}\n", view.json()),
+    };
+    (text, view.failure())
+}
 
 /// Asks all of them, and keeps their order.
-async fn ask(agents: Vec<Agent>) -> Vec<Answer> {
+pub async fn ask(agents: Vec<Agent>, within: Duration) -> Vec<Answer> {
     let mut answers = Vec::new();
     for some in agents.chunks(AT_ONCE) {
         let mut asked = JoinSet::new();
         for (index, agent) in some.iter().cloned().enumerate() {
             asked.spawn(async move {
-                let said = client::status_of(&agent.address, Instant::now() + ANSWER_WITHIN).await;
+                let said = client::status_of(&agent.way, Instant::now() + within).await;
                 (index, (agent, said))
             });
         }
@@ -167,8 +176,12 @@ impl View {
             Verdict::Warned => (YELLOW, "healthy, and will not stay so"),
             Verdict::NotHealthy => (RED, "not healthy"),
         };
+        let pending = match &snapshot.settings {
+            Some(settings) if settings.is_pending() => ", restart pending",
+            Some(_) | None => "",
+        };
         format!(
-            "{BOLD}{}{BOLD:#}: {style}{word}{style:#}, node {}, {}, {}, agent {}",
+            "{BOLD}{}{BOLD:#}: {style}{word}{style:#}{YELLOW}{pending}{YELLOW:#}, node {}, {}, {}, agent {}",
             node.pod, node.node_id, node.roles, agent.mode, agent.version
         )
     }
@@ -219,6 +232,11 @@ impl View {
     fn conditions(&self) -> String {
         let mut text = String::new();
         for snapshot in self.snapshots() {
+            if let Some(settings) = snapshot.settings.as_ref().filter(|settings| settings.is_pending()) {
+                let keys: Vec<&str> = settings.changed_keys.iter().map(Text::as_str).collect();
+                let (pod, keys) = (&snapshot.node.pod, keys.join(", "));
+                let _ = writeln!(text, "{pod}: {YELLOW}restart pending{YELLOW:#} for {keys}");
+            }
             for condition in &snapshot.conditions {
                 let pod = &snapshot.node.pod;
                 let (style, when) = if condition.matters(self.now) {
@@ -248,7 +266,7 @@ impl View {
                     quorum_table::knows(snapshot).then(|| quorum_table::not_ready(snapshot, self.now));
                 json!({
                     "agent": agent.name,
-                    "address": agent.address,
+                    "address": agent.way.to_string(),
                     "verdict": verdict,
                     "ready": not_ready.as_ref().map(Vec::is_empty),
                     "notReady": not_ready,
@@ -257,7 +275,7 @@ impl View {
             }
             Err(error) => json!({
                 "agent": agent.name,
-                "address": agent.address,
+                "address": agent.way.to_string(),
                 "verdict": "unknown",
                 "error": {"reason": error.reason(), "message": chain(error)},
             }),

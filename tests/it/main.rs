@@ -21,6 +21,10 @@ mod storage;
 #[cfg(test)]
 mod health;
 #[cfg(test)]
+mod inject;
+#[cfg(test)]
+mod manifests;
+#[cfg(test)]
 mod probes;
 #[cfg(test)]
 mod renewal;
@@ -34,3 +38,9 @@ mod attach;
 mod page;
 #[cfg(test)]
 mod monitoring;
+#[cfg(test)]
+mod api_server;
+#[cfg(test)]
+mod signer;
+#[cfg(test)]
+mod kubectl;

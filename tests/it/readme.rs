@@ -18,8 +18,8 @@ fn the_commands_print_what_readme_shows() {
 fn the_table_of_settings_has_every_setting_and_no_other() {
     let schema = kraftlet::cluster::parse::schema();
     let want: BTreeSet<String> = schema["properties"].as_object().unwrap().keys().cloned().collect();
-    let readme = readme();
-    let table = readme.lines().skip_while(|line| !line.starts_with("| setting |")).skip(2);
+    let settings = include_str!("../../manifests/settings.md");
+    let table = settings.lines().skip_while(|line| !line.starts_with("| setting |")).skip(2);
     let cells = table.take_while(|line| line.starts_with('|')).filter_map(|line| line.split('|').nth(1));
     let mut found: BTreeSet<String> = cells
         .flat_map(|cell| cell.split('`').skip(1).step_by(2))

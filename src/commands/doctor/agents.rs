@@ -12,6 +12,7 @@ use crate::commands::failure::chain;
 use crate::health::address;
 use crate::health::client::io as client;
 use crate::health::client::io::AgentError;
+use crate::health::client::way::Way;
 use crate::health::doctor::agents::Heard;
 use crate::health::doctor::agents::Silence;
 use crate::health::doctor::next::Place;
@@ -24,7 +25,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 pub struct Agent {
     pod: String,
     node_id: NodeId,
-    address: String,
+    way: Way,
 }
 
 /// Where the agents of all nodes are.
@@ -34,10 +35,13 @@ pub fn agents(nodes: &Nodes) -> Result<Vec<Agent>, Failure> {
         Place::Pod { own, .. } if *own == node.pod.to_string() => {
             address::own_read_address(&first.cluster, node)
         }
-        Place::Pod { .. } | Place::Machine { .. } => address::read_address(&first.cluster, node),
+        Place::Pod { .. } | Place::Machine { .. } | Place::Cluster { .. } => {
+            address::read_address(&first.cluster, node)
+        }
     };
     let agent = |node: &Node| {
-        Ok(Agent { pod: node.pod.to_string(), node_id: node.node_id, address: address_of(node)? })
+        let way = Way::Dialled(address_of(node)?);
+        Ok(Agent { pod: node.pod.to_string(), node_id: node.node_id, way })
     };
     nodes.all.iter().map(agent).collect()
 }
@@ -54,21 +58,25 @@ pub async fn ask(agents: Vec<Agent>) -> Vec<Heard> {
 }
 
 async fn ask_one(agent: Agent) -> Heard {
-    let Agent { pod, node_id, address } = agent;
+    let Agent { pod, node_id, way } = agent;
     let deadline = Instant::now() + ANSWER_WITHIN;
-    let status = client::status_of(&address, deadline).await.map_err(|error| silence(&error));
+    let status = client::status_of(&way, deadline).await.map_err(|error| silence(&error));
     let is_live = match &status {
-        Ok(_) => client::is_live(&address, deadline).await.map_err(|error| chain(&error)),
+        Ok(_) => client::is_live(&way, deadline).await.map_err(|error| chain(&error)),
         Err(_) => Ok(()),
     };
-    Heard { pod, node_id, status, is_live }
+    Heard { pod, node_id: Some(node_id), status, is_live }
 }
 
-fn silence(error: &AgentError) -> Silence {
+/// What its silence means.
+pub fn silence(error: &AgentError) -> Silence {
     let sentence = chain(error);
     match error {
         AgentError::Unreachable(source) if source.nobody_there() => Silence::Nobody(sentence),
-        AgentError::Unreachable(_) | AgentError::TimedOut { .. } => Silence::NoAnswer(sentence),
+        AgentError::NotRunning(_) | AgentError::NobodyBehind { .. } => Silence::Nobody(sentence),
+        AgentError::Unreachable(_) | AgentError::TimedOut { .. } | AgentError::NotForwarded { .. } => {
+            Silence::NoAnswer(sentence)
+        }
         AgentError::NotAnAgent { .. } | AgentError::Refused { .. } | AgentError::Unreadable { .. } => {
             Silence::Strange(sentence)
         }

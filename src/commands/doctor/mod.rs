@@ -134,7 +134,7 @@ fn style() -> ProgressStyle {
 }
 
 /// What hurts goes before what could not be told: it is certain.
-fn failure(sheet: &Sheet) -> Option<Failure> {
+pub fn failure(sheet: &Sheet) -> Option<Failure> {
     let worst = sheet.findings().first().copied().cloned()?;
     let (exit, reason) = match worst.severity {
         Severity::Outage | Severity::Hurts => (Exit::NotHealthy, "NotHealthy"),

@@ -18,9 +18,9 @@ use crate::commands::failure::chain;
 use crate::commands::sidecar::keystore;
 use crate::commands::sidecar::keystore::Fetching;
 use crate::commands::sidecar::keystore::Keystore;
+use crate::commands::sidecar::keystore::Trusting;
 use crate::commands::sidecar::managed::would_be_taken;
 use crate::kafka::version::KafkaVersion;
-use crate::pki::certificate::Certificate;
 use crate::reload::attach;
 use crate::reload::attach::attached::Attached;
 use crate::reload::attach::attached::AttachedCertificate;
@@ -157,7 +157,7 @@ impl Keystore for AttachedStores {
         Ok(Box::new(move || found))
     }
 
-    fn trusted(&self, _now: SystemTime) -> Result<Option<Vec<Certificate>>, Reason> {
+    fn trusting(&self) -> Result<Option<Trusting>, Reason> {
         Ok(None)
     }
 

@@ -15,6 +15,7 @@ use crate::certificates::turn::Reason;
 use crate::cluster::io as cluster_io;
 use crate::cluster::settings::ClientAuth;
 use crate::cluster::settings::Reload;
+use crate::commands::inputs::InputArgs;
 use crate::commands::inputs::Inputs;
 use crate::commands::sidecar::board::Board;
 use crate::commands::sidecar::controllers::Controllers;
@@ -59,6 +60,8 @@ pub struct Context {
     pub start_note: Option<PathBuf>,
     /// The settings, where there are any: the peers are known from them.
     pub inputs: Option<Rc<Inputs>>,
+    /// How the settings are read again, where there are any.
+    pub input_args: Option<InputArgs>,
     /// The stores of its certificates.
     pub keystores: Vec<Rc<dyn Keystore>>,
     /// Of each certificate without the engine: the trust anchors that Kafka was last seen to read with the leaf, by the

@@ -20,6 +20,9 @@ use crate::reload::start_note::Material;
 /// A question to a source, to be asked on a thread where it may wait.
 pub type Fetching = Box<dyn FnOnce() -> Result<Bundle, Reason> + Send>;
 
+/// The same, asked only whom it trusts; `None` where it does not say without giving a certificate.
+pub type Trusting = Box<dyn FnOnce() -> Result<Option<Vec<Certificate>>, Reason> + Send>;
+
 /// The stores of one certificate.
 pub trait Keystore {
     /// The certificate's name in status and orders.
@@ -52,8 +55,8 @@ pub trait Keystore {
     /// Asks the source.
     fn fetching(&self) -> Result<Fetching, Reason>;
 
-    /// Whom the source trusts now; `None` where trust is somebody else's to change.
-    fn trusted(&self, now: SystemTime) -> Result<Option<Vec<Certificate>>, Reason>;
+    /// Asks the source whom it trusts now; `None` where trust is somebody else's to change.
+    fn trusting(&self) -> Result<Option<Trusting>, Reason>;
 
     /// Refuses a leaf that would not work. `in_use` is the one it would replace.
     fn check(&self, candidate: &Bundle, in_use: Option<&Bundle>, now: SystemTime) -> Result<(), Reason>;

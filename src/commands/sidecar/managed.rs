@@ -20,9 +20,9 @@ use crate::commands::inputs::Inputs;
 use crate::commands::sidecar::keystore;
 use crate::commands::sidecar::keystore::Fetching;
 use crate::commands::sidecar::keystore::Keystore;
+use crate::commands::sidecar::keystore::Trusting;
 use crate::disk::io as disk_io;
 use crate::disk::step::Step;
-use crate::pki::certificate::Certificate;
 use crate::reload::allowed_change;
 use crate::reload::channel::NodeChannels;
 use crate::reload::listener::NodeListener;
@@ -134,9 +134,11 @@ impl Keystore for Managed {
         }))
     }
 
-    fn trusted(&self, now: SystemTime) -> Result<Option<Vec<Certificate>>, Reason> {
-        let trusted = self.order_of_source()?.trusted(now);
-        trusted.map(Some).map_err(|error| Reason::new(error.reason(), chain(&error)))
+    fn trusting(&self) -> Result<Option<Trusting>, Reason> {
+        let order = self.order_of_source()?;
+        Ok(Some(Box::new(move || {
+            order.trusted(SystemTime::now()).map_err(|error| Reason::new(error.reason(), chain(&error)))
+        })))
     }
 
     fn check(&self, candidate: &Bundle, in_use: Option<&Bundle>, now: SystemTime) -> Result<(), Reason> {

@@ -31,6 +31,7 @@ pub mod neighbours;
 pub mod show_quorum;
 pub mod quorum;
 pub mod startup;
+pub mod settings;
 pub mod node;
 
 use std::collections::BTreeMap;
@@ -133,6 +134,7 @@ async fn drive(beside: Beside) -> Result<(), Failure> {
     loops.spawn_local(observe::observe(Rc::clone(&context)));
     loops.spawn_local(quorum::watch(Rc::clone(&context)));
     loops.spawn_local(startup::watch(Rc::clone(&context)));
+    loops.spawn_local(settings::watch(Rc::clone(&context)));
     let node_id = context.channels.node_id;
     context.board.happened("Started", &format!("kraftlet sidecar of {} (node {node_id})", context.pod));
     tokio::select! {

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::commands::sidecar::context::Context;
 use crate::health::address;
 use crate::health::client::io as client;
+use crate::health::client::way::Way;
 use crate::kafka::node_id::NodeId;
 use crate::quorum::stop::PeerStop;
 use crate::quorum::view::Quorum;
@@ -37,7 +38,7 @@ pub async fn ask(context: Rc<Context>) -> Vec<Said> {
         }
         let Ok(address) = address::read_address(&inputs.cluster, &node) else { continue };
         asking.spawn(async move {
-            let said = client::status_of(&address, deadline).await.ok()?;
+            let said = client::status_of(&Way::Dialled(address), deadline).await.ok()?;
             let announced_at = said.stop.as_ref().and_then(|stop| stop.announced_at);
             let released_at = said.stop.as_ref().and_then(|stop| stop.released_at);
             let stop = PeerStop { node_id, roles, announced_at, released_at, seen_at };

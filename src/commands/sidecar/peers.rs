@@ -20,6 +20,7 @@ use crate::commands::sidecar::context::Context;
 use crate::commands::sidecar::verify::tls_client;
 use crate::health::address;
 use crate::health::client::io as client;
+use crate::health::client::way::Way;
 use crate::health::snapshot::Snapshot;
 use crate::kafka::endpoint::Endpoint;
 use crate::kafka::endpoint::Tls;
@@ -53,10 +54,7 @@ pub async fn look(
         let address = address::read_address(&inputs.cluster, node).ok();
         let (pod, name, known) = (node.pod.to_string(), name.to_owned(), known.clone());
         looking.spawn(async move {
-            let said = async {
-                let address = address?;
-                client::status_of(&address, deadline).await.ok()
-            };
+            let said = async { client::status_of(&Way::Dialled(address?), deadline).await.ok() };
             let seen = async {
                 let mut all = Vec::new();
                 for endpoint in &endpoints {

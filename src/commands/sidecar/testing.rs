@@ -25,8 +25,8 @@ use crate::commands::sidecar::context::Context;
 use crate::commands::sidecar::controllers::Controllers;
 use crate::commands::sidecar::keystore::Fetching;
 use crate::commands::sidecar::keystore::Keystore;
+use crate::commands::sidecar::keystore::Trusting;
 use crate::health::pulse::Pulse;
-use crate::pki::certificate::Certificate;
 use crate::pki::renew_point::RenewPoint;
 use crate::pki::testing;
 use crate::quorum::departure::Patience;
@@ -113,7 +113,7 @@ impl Keystore for Stores {
         }))
     }
 
-    fn trusted(&self, _now: SystemTime) -> Result<Option<Vec<Certificate>>, Reason> {
+    fn trusting(&self) -> Result<Option<Trusting>, Reason> {
         Ok(None)
     }
 
@@ -177,6 +177,7 @@ pub(crate) fn context(board: Board, stores: &Rc<Stores>) -> Context {
         engine_report: None,
         start_note: None,
         inputs: None,
+        input_args: None,
         keystores: vec![Rc::clone(stores) as Rc<dyn Keystore>],
         trust_reloaded: RefCell::default(),
         seen: RefCell::default(),

@@ -80,8 +80,12 @@ impl Hands {
 
     /// What is to be done next about trust; shows it, and keeps the truststore that it asks for.
     pub(crate) async fn next_move(&self) -> Result<Move, Reason> {
+        let Some(trusting) = self.keystore.trusting()? else { return Ok(Move::Settled) };
+        // A source may wait for a lock or for an answer: not on the thread that answers probes.
+        let source = tokio::task::spawn_blocking(trusting).await;
+        let source = source.map_err(|_| Reason::new("FetchFailed", "the source's reader broke off"))??;
+        let Some(source) = source else { return Ok(Move::Settled) };
         let now = SystemTime::now();
-        let Some(source) = self.keystore.trusted(now)? else { return Ok(Move::Settled) };
         let Some(installed) = self.keystore.installed()? else { return Ok(Move::Settled) };
         let known = installed.trusting(installed.anchors().iter().chain(&source).cloned());
         let mut situation = self.situation(&installed, &source, &known, now);
