@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# Makes kraftlet's image without a daemon, twice, and sees that both are the same.
+set -euo pipefail
+# shellcheck source=../e2e/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../e2e/lib.sh"
+
+MOST_BYTES=$((10 * 1000 * 1000))
+
+usage() {
+    cat <<'TEXT'
+usage: images/build.sh OUT.tar [NAME:TAG]
+
+Writes the image of the release binary (KRAFTLET, or built here) and the engine's jar (KRAFTLET_ENGINE_JAR, or built
+here) as an archive for `ctr images import` or `docker load`, and beside it OUT.tar.sbom.json, what is in it (CycloneDX).
+The name is localhost/kraftlet with the version by default.
+TEXT
+}
+
+# What cargo linked, as CycloneDX 1.5: names, versions, licences.
+bill_of_materials() {
+    cargo metadata --format-version 1 --locked --filter-platform "$(uname -m)-unknown-linux-gnu" \
+        --manifest-path "$REPO_DIR/Cargo.toml" | python3 "$REPO_DIR/images/sbom.py"
+}
+
+main() {
+    local out="${1-}" name version first second
+    case "$out" in
+        --help) usage && return 0 ;;
+        "" | -*) usage >&2 && exit 64 ;;
+    esac
+    version="$(sed -n 's/^version = "\(.*\)"/\1/p' "$REPO_DIR/Cargo.toml" | head -n 1)"
+    name="${2-localhost/kraftlet:$version}"
+    if [[ -z "${KRAFTLET-}" ]]; then
+        build_release
+        KRAFTLET="$RELEASE_BINARY"
+    fi
+    KRAFTLET_ENGINE_JAR="$(engine_jar)"
+    mkdir -p "$(dirname "$out")"
+    first="$(archive "$out.again" "$name" "$version")"
+    second="$(archive "$out" "$name" "$version")"
+    rm "$out.again"
+    [[ "$first" == "$second" ]] || die 2 "the image is not the same twice: $first, $second"
+    ((${first% *} <= MOST_BYTES)) || die 2 "the image has ${first% *} bytes; want at most $MOST_BYTES"
+    bill_of_materials >"$out.sbom.json"
+    say "$name: ${first% *} bytes, ${first#* }"
+}
+
+archive() {
+    python3 "$REPO_DIR/images/archive.py" "$1" "$2" --entrypoint /kraftlet --user 65532:65532 \
+        --label org.opencontainers.image.title=kraftlet \
+        --label "org.opencontainers.image.description=An agent beside every Kafka pod" \
+        --label org.opencontainers.image.licenses=Apache-2.0 \
+        --label "org.opencontainers.image.version=$3" \
+        "$KRAFTLET=/kraftlet" "$KRAFTLET_ENGINE_JAR=/usr/share/kraftlet/ssl-engine.jar"
+}
+
+main "$@"
