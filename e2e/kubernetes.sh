@@ -1,0 +1,118 @@
+#!/usr/bin/env bash
+# kraftlet on a real Kubernetes with real Kafka in real containers: one node in a network namespace of its own.
+set -euo pipefail
+# shellcheck source=kubernetes/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/kubernetes/lib.sh"
+# shellcheck source=install.sh
+. "$E2E_DIR/install.sh"
+# shellcheck source=kubernetes/kafka.sh
+. "$KUBERNETES_DIR/kafka.sh"
+
+# Each is a file of the same name in e2e/kubernetes/cases, with a function `run_case`, in a namespace of its own.
+KUBERNETES_CASES=(admission combined signer pod-certificates)
+KEEP_CLUSTER=
+RUNNING=
+
+usage() {
+    cat <<TEXT
+usage: e2e/kubernetes.sh [--case NAME] [--keep]
+
+Builds Kubernetes from its Go modules (once, ten minutes), makes the images, starts a cluster, applies
+manifests/install, and runs each case there. Needs root. Prints a line for each case; the exit code is 1 if any failed.
+What a case said is in e2e/cache/logs/kubernetes-NAME.log, and where it failed, what its pods said.
+  --case NAME   only this one: ${KUBERNETES_CASES[*]}
+  --keep        leave the cluster up, or use the one that was left; e2e/kubernetes/down.sh ends it
+TEXT
+}
+
+read_arguments() {
+    while (($# > 0)); do
+        case "$1" in
+            --case)
+                [[ " ${KUBERNETES_CASES[*]} " == *" ${2-} "* ]] \
+                    || die 64 "--case is \"${2-}\"; want one of: ${KUBERNETES_CASES[*]}"
+                KUBERNETES_CASES=("$2")
+                shift
+                ;;
+            --keep) KEEP_CLUSTER=yes ;;
+            --help) usage && exit 0 ;;
+            *) die 64 "unknown argument \"$1\"; see e2e/kubernetes.sh --help" ;;
+        esac
+        shift
+    done
+}
+
+clean_up() {
+    local code=$?
+    trap - EXIT INT TERM
+    [[ -z "$RUNNING" ]] || kill "$RUNNING" 2>/dev/null || true
+    [[ -n "$KEEP_CLUSTER" ]] || "$KUBERNETES_DIR/down.sh"
+    exit "$code"
+}
+
+install_kraftlet() {
+    K apply -k "$KUBERNETES_DIR/install" >&2
+    # Of a cluster that was kept, with the images of now.
+    [[ -z "$KEEP_CLUSTER" ]] || K -n kraftlet-system rollout restart deployment >&2
+    K -n kraftlet-system rollout status deployment --timeout 120s >&2 || {
+        show_pods kraftlet-system
+        die 1 "manifests/install did not come up"
+    }
+}
+
+show_case() {
+    local name="$1" log="$CACHE_DIR/logs/kubernetes-$1.log" started=$SECONDS code=0
+    run_alone "$name" >"$log" 2>&1 </dev/null &
+    RUNNING=$!
+    wait "$RUNNING" || code=$?
+    RUNNING=
+    if ((code == 0)); then
+        # A quorum that ends as a whole would wait for its turn as long as it may.
+        K -n "$name" delete statefulset --all >/dev/null
+        K -n "$name" delete pods --all --force --grace-period=0 >/dev/null 2>&1
+        K delete namespace "$name" --wait=false >/dev/null
+        printf 'ok      %5d s  %s\n' "$((SECONDS - started))" "$name"
+        return 0
+    fi
+    (show_pods "$name") >>"$log" 2>&1 || true
+    printf 'FAILED  %5d s  %s; see %s\n' "$((SECONDS - started))" "$name" "$log"
+    grep -E '^(error|so it is|not so)' "$log" | tail -n 20 | sed 's/^/        /' >&2 || true
+    return 1
+}
+
+run_alone() {
+    local name="$1"
+    FOLDER="$(mktemp -d "/tmp/kraftlet-$name.XXXXXX")"
+    # shellcheck disable=SC2064  # this very folder
+    trap "rm -rf '$FOLDER'" EXIT
+    NAMESPACE="$name"
+    K create namespace "$NAMESPACE"
+    K label namespace "$NAMESPACE" pod-security.kubernetes.io/enforce=restricted
+    # shellcheck source=/dev/null
+    . "$KUBERNETES_DIR/cases/$name.sh"
+    run_case
+}
+
+main() {
+    local name failed=0
+    read_arguments "$@"
+    [[ "$(id -u)" == 0 ]] || die 2 "only root may make network namespaces and containers; run as root"
+    mkdir -p "$CACHE_DIR/logs"
+    install_missing
+    "$KUBERNETES_DIR/build.sh"
+    "$KUBERNETES_DIR/images.sh"
+    trap clean_up EXIT
+    trap 'exit 130' INT TERM
+    if [[ -n "$KEEP_CLUSTER" && -d "$CLUSTER_FOLDER" ]]; then
+        load_images
+    else
+        "$KUBERNETES_DIR/up.sh" node
+    fi
+    install_kraftlet
+    for name in "${KUBERNETES_CASES[@]}"; do
+        show_case "$name" || failed=$((failed + 1))
+    done
+    ((failed == 0)) || exit 1
+}
+
+main "$@"

@@ -1,0 +1,181 @@
+# shellcheck shell=bash
+# Kafka clusters in the cluster: their manifests, certificates, agents and clients. Source it after lib.sh.
+#
+# Uses NAMESPACE and FOLDER.
+
+# KN ARGUMENT...: kubectl in the case's namespace.
+KN() {
+    K -n "$NAMESPACE" "$@"
+}
+
+# example NAME CHANGE...: the manifests of manifests/examples/NAME, fit for a small machine, and each CHANGE (a sed
+# script) done to them.
+example() {
+    local name="$1" change changes=(-e "")
+    shift
+    for change in "$@"; do
+        changes+=(-e "$change")
+    done
+    K kustomize "$REPO_DIR/manifests/examples/$name" | python3 "$KUBERNETES_DIR/small.py" | sed "${changes[@]}"
+}
+
+# make_ca NAME: a root in FOLDER.
+make_ca() {
+    openssl ecparam -name prime256v1 -genkey -noout -out "$FOLDER/$1.key"
+    openssl req -x509 -new -key "$FOLDER/$1.key" -subj "/CN=$1" -days 2 -out "$FOLDER/$1.crt" 2>/dev/null
+}
+
+# make_leaf CA NAME COMMON_NAME HOST...: NAME.key and NAME.crt in FOLDER.
+make_leaf() {
+    local ca="$1" name="$2" subject="$3" host hosts=""
+    shift 3
+    for host in "$@"; do
+        hosts+="DNS:$host,"
+    done
+    openssl ecparam -name prime256v1 -genkey -noout | openssl pkcs8 -topk8 -nocrypt -out "$FOLDER/$name.key"
+    {
+        echo "extendedKeyUsage=serverAuth,clientAuth"
+        [[ -z "$hosts" ]] || echo "subjectAltName=${hosts%,}"
+    } >"$FOLDER/$name.ext"
+    openssl req -new -key "$FOLDER/$name.key" -subj "/CN=$subject" |
+        openssl x509 -req -CA "$FOLDER/$ca.crt" -CAkey "$FOLDER/$ca.key" -CAcreateserial -days 1 \
+            -extfile "$FOLDER/$name.ext" -out "$FOLDER/$name.crt" 2>/dev/null
+}
+
+# put_leaf SECRET NAME CA...: what cert-manager would keep in it.
+put_leaf() {
+    local secret="$1" name="$2" ca
+    shift 2
+    for ca in "$@"; do
+        cat "$FOLDER/$ca.crt"
+    done >"$FOLDER/$secret.trust"
+    KN create secret generic "$secret" --from-file=tls.crt="$FOLDER/$name.crt" --from-file=tls.key="$FOLDER/$name.key" \
+        --from-file=ca.crt="$FOLDER/$secret.trust" --dry-run=client -o yaml | KN apply -f - >/dev/null
+}
+
+# The fully qualified names of a StatefulSet's pods.
+hosts_of() {
+    local ordinal
+    for ordinal in 0 1 2; do
+        printf '%s-%s.events.%s.svc.cluster.local\n' "$1" "$ordinal" "$NAMESPACE"
+    done
+}
+
+# await_ready POD...: all of them ready, as the kubelet and so the agents say.
+await_ready() {
+    KN wait --for=condition=Ready "${@/#/pod/}" --timeout=300s
+}
+
+# ask POD PATH: the agent's read port.
+ask() {
+    in_cluster curl -fsS --max-time 5 "http://$(KN get pod "$1" -o jsonpath='{.status.podIP}'):9640$2"
+}
+
+# said POD EXPRESSION: a Python expression over its status, which is called s.
+said() {
+    ask "$1" /v1/status | python3 -c "import json, sys; s = json.load(sys.stdin); print($2)"
+}
+
+# The leaf that all TLS listeners of a pod have shown, or nothing.
+shown() {
+    said "$1" "(lambda l: l.pop()[:8] if len(l) == 1 else '')(set(c['leaf']['fingerprint'] if c['leaf'] else '' for c in s['channels']))"
+}
+
+# The short fingerprint of a certificate's file.
+fingerprint() {
+    openssl x509 -in "$1" -outform der | sha256sum | cut -c1-8
+}
+
+# all_show LEAF POD...
+all_show() {
+    local leaf="$1" pod
+    shift
+    for pod in "$@"; do
+        [[ "$(shown "$pod")" == "$leaf" ]] || return 1
+    done
+}
+
+# leader POD...: the pod whose node leads the quorum, as the first that answers says.
+leader() {
+    local pod id
+    for pod in "$@"; do
+        id="$(said "$pod" "s['quorum']['leader']")" || continue
+        printf '%s\n' "$@" | grep -e "-$id\$" && return
+    done
+    return 1
+}
+
+# is_healthy POD...
+is_healthy() {
+    local pod
+    for pod in "$@"; do
+        [[ "$(said "$pod" "s['quorum']['state'], s['conditions']")" == "Healthy []" ]] || return 1
+    done
+}
+
+# How often Kafka's containers have been restarted, all together.
+kafka_restarts() {
+    KN get pods -l app=events -o jsonpath='{.items[*].status.containerStatuses[*].restartCount}' |
+        tr ' ' '\n' | awk '{ sum += $1 } END { print sum + 0 }'
+}
+
+# start_load CA...: clients that trust these CAs, with the certificate `client` of FOLDER where there is one.
+start_load() {
+    local ca
+    for ca in "$@"; do
+        cat "$FOLDER/$ca.crt"
+    done >"$FOLDER/load.trust"
+    : >"$FOLDER/load.pem"
+    [[ ! -e "$FOLDER/client.crt" ]] || cat "$FOLDER/client.key" "$FOLDER/client.crt" >"$FOLDER/load.pem"
+    {
+        printf 'bootstrap.servers=%s\n' "$(hosts_of events | sed 's/$/:9092/' | paste -s -d ,)"
+        printf 'security.protocol=SSL\n'
+        [[ ! -s "$FOLDER/load.pem" ]] || printf 'ssl.keystore.type=PEM\nssl.keystore.location=/load/load.pem\n'
+        printf 'ssl.truststore.type=PEM\nssl.truststore.location=/load/load.trust\n'
+    } >"$FOLDER/load.properties"
+    KN create secret generic load --from-file="$FOLDER/load.properties" --from-file="$FOLDER/load.pem" \
+        --from-file="$FOLDER/load.trust" >/dev/null
+    KN apply -f "$KUBERNETES_DIR/load.yaml" >/dev/null
+    until_true 180 load_says '	leader	' || die 1 "the load did not begin: $(KN logs load | tail -n 5)"
+}
+
+load_says() {
+    KN exec load -- /bin/busybox grep -c -F -e "$1" /tmp/load.tsv >/dev/null 2>&1
+}
+
+# Ends the load and prints its sums; fails where a request failed.
+stop_load() {
+    KN exec load -- /bin/busybox kill -TERM 1
+    until_true 60 load_has_ended || die 1 "the load does not end"
+    KN logs load
+    [[ "$(KN get pod load -o jsonpath='{.status.containerStatuses[0].state.terminated.exitCode}')" == 0 ]]
+    KN delete pod/load secret/load >/dev/null
+}
+
+load_has_ended() {
+    [[ -n "$(KN get pod load -o jsonpath='{.status.containerStatuses[0].state.terminated.reason}')" ]]
+}
+
+# order POD PATH: what a person orders through a port-forward.
+order() {
+    local forward code=0
+    nsenter --net="/run/netns/$CLUSTER_NAMESPACE" -- "$KUBERNETES_BIN/kubectl" --kubeconfig "$CLUSTER_FOLDER/admin.kubeconfig" \
+        -n "$NAMESPACE" port-forward "pod/$1" 19641:9641 >"$FOLDER/forward.log" 2>&1 &
+    forward=$!
+    until_true 20 in_cluster curl -sS -o "$FOLDER/order" --max-time 5 -X POST -H 'x-kraftlet: order' \
+        "http://127.0.0.1:19641$2" 2>"$FOLDER/order.err" || code=1
+    kill "$forward"
+    wait "$forward" 2>/dev/null || true
+    return "$code"
+}
+
+# What the pods of a namespace are and said.
+show_pods() {
+    local pod
+    K -n "$1" get pods -o wide
+    K -n "$1" get events --sort-by=.lastTimestamp | tail -n 40
+    for pod in $(K -n "$1" get pods -o name); do
+        echo "--- $pod"
+        K -n "$1" logs "$pod" --all-containers --prefix --tail=25 2>&1 | cut -c1-400
+    done
+}
