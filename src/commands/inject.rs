@@ -14,15 +14,21 @@ use crate::commands::inputs;
 use crate::inject::manifests;
 use crate::inject::manifests::Given;
 use crate::inject::ours::Means;
+use crate::inject::policy;
+use crate::inject::refusal::Refusal;
+use crate::inject::yaml::write;
 
 /// Adds to StatefulSets and Pods what the webhook would add.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   kraftlet inject -f events.yaml | kubectl apply -f -
   kustomize build . | kraftlet inject -f - > injected.yaml
+  kraftlet inject --as-policy -n prod -f events.yaml | kubectl apply -f -
 
 Objects that do not ask for kraftlet by the annotation kraftlet.dev/inject: \"true\" come out as they went in, to the
 byte; so does what was injected before. Comments and order stay.
+A policy does the same to pods as they are made, without a webhook. It is for one StatefulSet as its manifest and its
+settings are now: print it again when they change. StatefulSets and settings are then not looked at as they are applied.
 Exit codes: 0 done; 64 a manifest or its settings are refused, and nothing is printed.")]
 pub struct Inject {
     /// Manifests; - is standard input
@@ -40,6 +46,9 @@ pub struct Inject {
     /// The CA of the signer's own certificate (ConfigMap kraftlet-serving-ca), where certificates come from the signer
     #[arg(long, value_name = "FILE")]
     signer_ca: Option<PathBuf>,
+    /// Print MutatingAdmissionPolicies (Kubernetes 1.36) that do it to the pods, in place of the manifests
+    #[arg(long)]
+    as_policy: bool,
 }
 
 /// Manifests of a whole namespace have some megabytes at most.
@@ -51,17 +60,16 @@ pub fn run(args: &Inject) -> Result<String, Failure> {
     let signer_ca = args.signer_ca.as_deref().map(read).transpose()?;
     let means = Means { image: args.image.clone(), signer_ca };
     let given = Given { settings, namespace: args.namespace.clone(), means };
+    let files = args.files.iter().map(|file| Ok((file.as_path(), read(file)?)));
+    let files = files.collect::<Result<Vec<_>, Failure>>()?;
+    if args.as_policy { as_policy(&files, &given) } else { injected(&files, &given) }
+}
+
+fn injected(files: &[(&Path, String)], given: &Given) -> Result<String, Failure> {
     let mut text = String::new();
-    for file in &args.files {
-        let manifests = read(file)?;
-        let injected = manifests::inject(&manifests, &given).map_err(|refusals| {
-            let said = refusals.iter().map(|one| (format!("{}: {one}", file.display()), one.reason()));
-            Failure::all(Exit::Usage, said.collect())
-                .unwrap_or_else(|| Failure::new(Exit::Usage, "ManifestUnreadable", file.display()))
-        })?;
-        for warning in &injected.warnings {
-            eprintln!("warning: {}: {warning}", file.display());
-        }
+    for (file, manifests) in files {
+        let injected = manifests::inject(manifests, given).map_err(|refusals| refused(file, &refusals))?;
+        warn(file, &injected.warnings);
         if !text.is_empty() && !text.ends_with('\n') {
             text.push('\n');
         }
@@ -71,6 +79,34 @@ pub fn run(args: &Inject) -> Result<String, Failure> {
         text.push_str(&injected.text);
     }
     Ok(text)
+}
+
+fn as_policy(files: &[(&Path, String)], given: &Given) -> Result<String, Failure> {
+    let mut all = Vec::new();
+    for (file, manifests) in files {
+        let (decided, warnings) =
+            manifests::decide(manifests, given).map_err(|refusals| refused(file, &refusals))?;
+        warn(file, &warnings);
+        all.extend(decided);
+    }
+    if all.is_empty() {
+        let message =
+            "no StatefulSet in the manifests asks for kraftlet; there is nothing for a policy to do";
+        return Err(Failure::new(Exit::Usage, "NothingAsks", message));
+    }
+    Ok(write::documents(&policy::policies(&all)))
+}
+
+fn warn(file: &Path, warnings: &[String]) {
+    for warning in warnings {
+        eprintln!("warning: {}: {warning}", file.display());
+    }
+}
+
+fn refused(file: &Path, refusals: &[Refusal]) -> Failure {
+    let said = refusals.iter().map(|one| (format!("{}: {one}", file.display()), one.reason()));
+    Failure::all(Exit::Usage, said.collect())
+        .unwrap_or_else(|| Failure::new(Exit::Usage, "ManifestUnreadable", file.display()))
 }
 
 fn read(file: &Path) -> Result<String, Failure> {

@@ -14,7 +14,9 @@ use crate::inject::ours::Means;
 use crate::inject::plan;
 use crate::inject::plan::Plan;
 use crate::inject::plan::Set;
+use crate::inject::policy::Decided;
 use crate::inject::refusal::Refusal;
+use crate::inject::subject::Subject;
 use crate::inject::subject::text;
 use crate::inject::yaml::documents;
 use crate::inject::yaml::edit;
@@ -62,6 +64,26 @@ pub fn inject(manifests: &str, given: &Given) -> Result<Injected, Vec<Refusal>> 
     if refused.is_empty() { Ok(injected) } else { Err(refused) }
 }
 
+/// What is decided for every StatefulSet that asks for kraftlet and has not got it, for a policy to do it to its pods; with
+/// warnings. Each has to say its namespace.
+pub fn decide(manifests: &str, given: &Given) -> Result<(Vec<Decided>, Vec<String>), Vec<Refusal>> {
+    let documents: Vec<Document<'_>> = documents::split(manifests).into_iter().map(Document::read).collect();
+    let settings = settings(&documents, given);
+    let (mut decided, mut warnings, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+    for document in &documents {
+        if let Err(refusal) = document.asks_unread() {
+            refused.push(refusal);
+        }
+        for object in document.objects() {
+            match object.decide(&settings, given, &mut warnings) {
+                Ok(one) => decided.extend(one),
+                Err(refusal) => refused.push(refusal),
+            }
+        }
+    }
+    if refused.is_empty() { Ok((decided, warnings)) } else { Err(refused) }
+}
+
 struct Document<'a> {
     text: &'a str,
     value: Result<Option<Value>, tree::TreeError>,
@@ -93,6 +115,16 @@ impl<'a> Document<'a> {
         }
     }
 
+    /// Somebody else's document, that kubectl can read and we need not, is let pass; not one that asks for kraftlet.
+    fn asks_unread(&self) -> Result<(), Refusal> {
+        match &self.value {
+            Err(error) if self.text.contains(crate::inject::words::INJECT) => {
+                Err(Refusal::new("ManifestUnreadable", error.to_string()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The text with what was added, and to how many objects; `None` where there is nothing to do.
     fn inject(
         &self,
@@ -100,13 +132,7 @@ impl<'a> Document<'a> {
         given: &Given,
         warnings: &mut Vec<String>,
     ) -> Result<Option<(String, usize)>, Refusal> {
-        if let Err(error) = &self.value {
-            // Somebody else's document, that kubectl can read and we need not.
-            if !self.text.contains(crate::inject::words::INJECT) {
-                return Ok(None);
-            }
-            return Err(Refusal::new("ManifestUnreadable", error.to_string()));
-        }
+        self.asks_unread()?;
         let mut changed: Option<(String, usize)> = None;
         for object in self.objects() {
             let Some((root, plan)) = object.plan(settings, given)? else { continue };
@@ -133,6 +159,34 @@ impl Object<'_> {
     fn namespace<'a>(&'a self, given: &'a Given) -> &'a str {
         let own = self.value.pointer("/metadata/namespace").and_then(Value::as_str);
         own.or(given.namespace.as_deref()).unwrap_or_default()
+    }
+
+    /// What a policy has to do to the pods of a StatefulSet.
+    fn decide(
+        &self,
+        settings: &Settings,
+        given: &Given,
+        warnings: &mut Vec<String>,
+    ) -> Result<Option<Decided>, Refusal> {
+        let Some((_, plan)) = self.plan(settings, given)? else { return Ok(None) };
+        let name = self.name();
+        if plan.operations.is_empty() || text(self.value, "kind") != Some("StatefulSet") {
+            warnings.push(format!(
+                "{name}: nothing is left to do for a policy, which is for StatefulSets not yet injected"
+            ));
+            return Ok(None);
+        }
+        warnings.extend(plan.warnings.iter().map(|warning| format!("{name}: {warning}")));
+        let namespace = self.namespace(given).to_owned();
+        if namespace.is_empty() {
+            let message =
+                format!("{name}: a policy is for the pods of one namespace; name it with --namespace");
+            return Err(Refusal::new("NamespaceUnknown", message));
+        }
+        let subject = Subject::find(self.value.pointer("/spec/template").unwrap_or(&Value::Null))?;
+        let (container, pointer) = (subject.name().to_owned(), subject.pointer());
+        let set = self.value.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        Ok(Some(Decided { namespace, set, container, pointer, operations: plan.operations }))
     }
 
     /// What has to be done to the pod in it, and where that is; `None` where it has none that asks.

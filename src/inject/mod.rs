@@ -18,6 +18,7 @@ pub mod judge;
 pub mod review;
 pub mod admit;
 pub mod yaml;
+pub mod policy;
 pub mod manifests;
 pub mod serving;
 pub mod io;

@@ -2,6 +2,18 @@
 
 use serde_json::Value;
 
+/// Objects, each a document.
+pub fn documents(objects: &[Value]) -> String {
+    let mut out = String::new();
+    for object in objects {
+        out.push_str("---\n");
+        for (key, value) in object.as_object().into_iter().flatten() {
+            entry(&mut out, 0, key, value);
+        }
+    }
+    out
+}
+
 /// `key: value` at this indentation, with the line's end.
 pub fn entry(out: &mut String, indent: usize, key: &str, value: &Value) {
     spaces(out, indent);
