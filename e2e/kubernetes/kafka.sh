@@ -1,7 +1,10 @@
 # shellcheck shell=bash
 # Kafka clusters in the cluster: their manifests, certificates, agents and clients. Source it after lib.sh.
 #
-# Uses NAMESPACE and FOLDER.
+# Uses NAMESPACE, FOLDER and KRAFTLET. A case whose brokers are called otherwise says so.
+
+BROKERS=events
+SERVICE=events
 
 # KN ARGUMENT...: kubectl in the case's namespace.
 KN() {
@@ -57,8 +60,14 @@ put_leaf() {
 hosts_of() {
     local ordinal
     for ordinal in 0 1 2; do
-        printf '%s-%s.events.%s.svc.cluster.local\n' "$1" "$ordinal" "$NAMESPACE"
+        printf '%s-%s.%s.%s.svc.cluster.local\n' "$1" "$ordinal" "$SERVICE" "$NAMESPACE"
     done
+}
+
+# person COMMAND...: kubectl kraftlet, with a person's own rights.
+person() {
+    in_cluster env PATH="$KUBERNETES_BIN:$PATH" KUBECONFIG="$CLUSTER_FOLDER/admin.kubeconfig" NO_COLOR=1 \
+        "$KRAFTLET" --kubernetes "$@" --namespace "$NAMESPACE" >&2
 }
 
 # await_ready POD...: all of them ready, as the kubelet and so the agents say.
@@ -128,7 +137,7 @@ start_load() {
     : >"$FOLDER/load.pem"
     [[ ! -e "$FOLDER/client.crt" ]] || cat "$FOLDER/client.key" "$FOLDER/client.crt" >"$FOLDER/load.pem"
     {
-        printf 'bootstrap.servers=%s\n' "$(hosts_of events | sed 's/$/:9092/' | paste -s -d ,)"
+        printf 'bootstrap.servers=%s\n' "$(hosts_of "$BROKERS" | sed 's/$/:9092/' | paste -s -d ,)"
         printf 'security.protocol=SSL\n'
         [[ ! -s "$FOLDER/load.pem" ]] || printf 'ssl.keystore.type=PEM\nssl.keystore.location=/load/load.pem\n'
         printf 'ssl.truststore.type=PEM\nssl.truststore.location=/load/load.trust\n'
@@ -156,17 +165,48 @@ load_has_ended() {
     [[ -n "$(KN get pod load -o jsonpath='{.status.containerStatuses[0].state.terminated.reason}')" ]]
 }
 
-# order POD PATH: what a person orders through a port-forward.
-order() {
-    local forward code=0
-    nsenter --net="/run/netns/$CLUSTER_NAMESPACE" -- "$KUBERNETES_BIN/kubectl" --kubeconfig "$CLUSTER_FOLDER/admin.kubeconfig" \
-        -n "$NAMESPACE" port-forward "pod/$1" 19641:9641 >"$FOLDER/forward.log" 2>&1 &
-    forward=$!
-    until_true 20 in_cluster curl -sS -o "$FOLDER/order" --max-time 5 -X POST -H 'x-kraftlet: order' \
-        "http://127.0.0.1:19641$2" 2>"$FOLDER/order.err" || code=1
-    kill "$forward"
-    wait "$forward" 2>/dev/null || true
-    return "$code"
+# renew_all LEAF: what was put into the Secret reaches each pod within the kubelet's sync, and is taken.
+renew_all() {
+    local pod
+    for pod in "${PODS[@]}"; do
+        expect "the files of $pod are the new ones, and it is told to take them" until_true 120 takes "$pod" "$1"
+    done
+    expect "every channel of every pod shows $1" until_true 120 all_show "$1" "${PODS[@]}"
+}
+
+takes() {
+    person renew --pod "$1" || true
+    until_true 10 all_show "$2" "$1"
+}
+
+# The leaf of each pod.
+leaves() {
+    local pod
+    for pod in "${PODS[@]}"; do
+        shown "$pod"
+    done
+}
+
+# all_are_others LEAVES: each pod shows one leaf on all its channels, and another than it showed before.
+all_are_others() {
+    local index now before
+    mapfile -t now < <(leaves)
+    mapfile -t before <<<"$1"
+    for index in "${!PODS[@]}"; do
+        [[ -n "${now[index]-}" && "${now[index]}" != "${before[index]}" ]] || return 1
+    done
+}
+
+# has_outcome POD REASON: what became of its last renewal.
+has_outcome() {
+    [[ "$(said "$1" "s['certificates'][0]['lastOutcome']['reason']")" == "$2" ]]
+}
+
+# rights_of ACCOUNT: what it may do beyond what everybody may, who is somebody: ask what he may, read what the API server
+# publishes about itself, and the objects of pod certificates that are for all to read.
+rights_of() {
+    KN auth can-i --list --no-headers --as "system:serviceaccount:$NAMESPACE:$1" |
+        grep -v -E '^(selfsubject|\s+\[/|clustertrustbundles|podcertificaterequests)' | grep -E '\S'
 }
 
 # What the pods of a namespace are and said.

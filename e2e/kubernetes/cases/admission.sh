@@ -55,18 +55,34 @@ run_case() {
     put_leaf node node ca
     set_of | KN apply -f -
     expect "a pod is made" until_true 60 KN get pod events-0
-    KRAFTLET="$(host_kraftlet)"
     expect "what the webhook added is what kraftlet inject adds" same_as_inject events-0
     KN delete statefulset events --wait=true
 
     K -n kraftlet-system scale deployment kraftlet-webhook --replicas 0
     expect "the webhook is away" until_true 60 no_webhook
-    expect "a pod that asks for kraftlet is refused meanwhile" refused_with "failed calling webhook" < <(lone_pod true)
+    expect "a pod that asks for kraftlet is refused meanwhile" lone_pod_is_refused "failed calling webhook"
     expect "one that does not ask is not kept" KN apply -f <(lone_pod false)
     expect "nor is a ConfigMap of somebody else" KN create configmap other --from-literal=a=b
     K -n kraftlet-system scale deployment kraftlet-webhook --replicas 2
     K -n kraftlet-system rollout status deployment/kraftlet-webhook --timeout 120s
-    expect "it is asked again" until_true 60 refused_with "of no StatefulSet" < <(lone_pod true)
+    expect "it is asked again" until_true 60 lone_pod_is_refused "of no StatefulSet"
+    policies_do_the_same
+}
+
+# Without a webhook: what kraftlet inject --as-policy prints.
+policies_do_the_same() {
+    K delete mutatingwebhookconfiguration kraftlet
+    example combined 's/signer: {}/secret: {name: node}/' |
+        "$KRAFTLET" inject -f - -n "$NAMESPACE" --image localhost/kraftlet:test --as-policy >"$FOLDER/policies.yaml"
+    K apply -f "$FOLDER/policies.yaml"
+    expect "a policy refuses a pod that asks and got nothing" until_true 60 lone_pod_is_refused "no policy gave it"
+    set_of | KN apply -f -
+    expect "a pod is made" until_true 60 KN get pod events-0
+    expect "what the policy added is what kraftlet inject adds" same_as_inject events-0
+    KN delete statefulset events --wait=true
+    K delete -f "$FOLDER/policies.yaml"
+    K apply -k "$KUBERNETES_DIR/install"
+    expect "the webhook is asked again" until_true 60 lone_pod_is_refused "of no StatefulSet"
 }
 
 applied_with_warning() {
@@ -78,13 +94,12 @@ no_webhook() {
     [[ -z "$(K -n kraftlet-system get pods -l kraftlet.dev/component=webhook -o name)" ]]
 }
 
-# The binary in the image, for this machine.
-host_kraftlet() {
-    local layer
-    layer="$(mktemp -d "$FOLDER/layer.XXXX")"
-    tar -xf "$IMAGES/kraftlet.tar" -C "$layer"
-    tar -xf "$layer/layer.tar" -C "$layer"
-    printf '%s/kraftlet' "$layer"
+# Only asked, so that it can be asked again.
+lone_pod_is_refused() {
+    local output code=0
+    output="$(lone_pod true | KN create --dry-run=server -f - 2>&1)" || code=1
+    say "$output"
+    ((code == 1)) && [[ "$output" == *"$1"* ]]
 }
 
 lone_pod() {

@@ -4,28 +4,6 @@
 
 PODS=(events-0 events-1 events-2)
 
-# The kubelet brings a Secret's files within its sync; then each agent is told to take them now.
-renew_all() {
-    local leaf="$1" pod
-    for pod in "${PODS[@]}"; do
-        expect "the files of $pod are the new ones, and it is told to take them" until_true 120 takes "$pod" "$leaf"
-    done
-    expect "every channel of every pod shows $leaf" until_true 120 all_show "$leaf" "${PODS[@]}"
-}
-
-takes() {
-    order "$1" /v1/renew
-    until_true 10 all_show "$2" "$1"
-}
-
-no_rights() {
-    local rights
-    rights="$(KN auth can-i --list --no-headers --as "system:serviceaccount:$NAMESPACE:default")"
-    # What every authenticated user may: ask what he may, and read what the API server publishes about itself.
-    ! grep -v -E '^(selfsubject|selfsubjectreviews|\s+\[/|clustertrustbundles|podcertificaterequests)' <<<"$rights" | grep -E '\S' ||
-        return 1
-}
-
 pod_uid() {
     KN get pod "$1" -o jsonpath='{.metadata.uid}'
 }
@@ -71,7 +49,8 @@ run_case() {
     expect "its quorum is healthy, and nobody has anything to say" until_true 60 is_healthy "${PODS[@]}"
     first="$(fingerprint "$FOLDER/node.crt")"
     expect "every channel shows the leaf of the Secret" until_true 60 all_show "$first" "${PODS[@]}"
-    expect "its pods may do nothing at the API server" no_rights
+    expect "kubectl kraftlet status says so" person status
+    expect "its pods may do nothing at the API server" not rights_of default
     start_load ca next
 
     make_leaf ca second events-node "${hosts[@]}"
@@ -96,6 +75,12 @@ run_case() {
     expect "a rolling restart ends" KN rollout status statefulset/events --timeout=600s
     expect "the quorum is healthy again" until_true 120 is_healthy "${PODS[@]}"
 
+    change_settings
+    expect "every pod says that it waits for a restart" until_true 120 all_pending True "${PODS[@]}"
+    person status
+    expect "kubectl kraftlet restart restarts those that wait, one after the other" person restart --only-pending
+    expect "nobody waits any more" until_true 60 all_pending False "${PODS[@]}"
+
     for round in 1 2 3; do
         kill_sidecar events-1
         expect "the sidecar of events-1 was restarted ($round)" until_true 120 sidecar_restarts events-1 "$round"
@@ -110,8 +95,21 @@ all_trust() {
     shift
     for pod in "$@"; do
         [[ "$(said "$pod" "len(s['certificates'][0]['trust']['anchors'])")" == "$count" ]] || {
-            order "$pod" /v1/renew
+            person renew --pod "$pod" || true
             return 1
         }
+    done
+}
+
+change_settings() {
+    KN get configmap events -o json | sed 's/formed: false/properties: {all: {log.retention.hours: 30}}\\n&/' | KN apply -f -
+}
+
+# all_pending TRUTH POD...
+all_pending() {
+    local truth="$1" pod
+    shift
+    for pod in "$@"; do
+        [[ "$(said "$pod" "s['restartPending']")" == "$truth" ]] || return 1
     done
 }

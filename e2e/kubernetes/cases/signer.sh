@@ -1,7 +1,10 @@
 # shellcheck shell=bash
-# Certificates from kraftlet's signer: the key is made in the pod, the names follow from the settings, nobody gets another's.
+# Three controllers and three brokers with certificates from kraftlet's signer: the key is made in the pod, the names follow
+# from the settings, nobody gets another's.
 
-PODS=(events-0 events-1 events-2)
+PODS=(events-broker-{0,1,2} events-controller-{0,1,2})
+# shellcheck disable=SC2034  # read by kafka.sh
+BROKERS=events-broker
 
 # Clients show no certificate here, so that the nodes' CA is the only one.
 SETTINGS='s/^    formed:.*/    superUsers: ["User:ANONYMOUS"]\n    listeners:\n    - {name: CONTROLLER, port: 9093, for: [controllers]}\n    - {name: INTERNAL, port: 9091, for: [brokers]}\n    - {name: CLIENT, port: 9092, for: [clients], clientAuth: none}/; s/lifetime: 30d/lifetime: 4m\n        renewAtPercent: 40/'
@@ -51,40 +54,17 @@ event_of() {
     [[ "$(KN get events.events.k8s.io -o jsonpath="{range .items[?(@.regarding.name==\"$1\")]}{.reason}{\"\\n\"}{end}")" == *"$2"* ]]
 }
 
-leaves() {
-    local pod
-    for pod in "${PODS[@]}"; do
-        shown "$pod"
-    done
-}
-
-# Each pod shows one leaf on all its channels, and another than it showed before.
-all_are_others() {
-    local index now before
-    mapfile -t now < <(leaves)
-    mapfile -t before <<<"$1"
-    for index in 0 1 2; do
-        [[ -n "${now[index]-}" && "${now[index]}" != "${before[index]}" ]] || return 1
-    done
-}
-
-outcome() {
-    said "$1" "s['certificates'][0]['lastOutcome']['reason']"
-}
-
-has_outcome() {
-    [[ "$(outcome "$1")" == "$2" ]]
-}
-
 no_signer() {
     [[ -z "$(K -n kraftlet-system get pods -l kraftlet.dev/component=signer -o name)" ]]
 }
 
 run_case() {
     local before token
-    example combined "$SETTINGS" | KN apply -f -
-    expect "a plain StatefulSet with two annotations becomes ready" until_true 300 await_ready "${PODS[@]}"
-    expect "its quorum is healthy" until_true 60 is_healthy "${PODS[@]}"
+    example dedicated "$SETTINGS" | KN apply -f -
+    expect "plain StatefulSets of controllers and brokers become ready" until_true 300 await_ready "${PODS[@]}"
+    expect "their quorum is healthy" until_true 60 is_healthy "${PODS[@]}"
+    expect "kubectl kraftlet status says so" person status
+    expect "their pods may do nothing at the API server" not rights_of default
     KN get configmap kraftlet-trust -o jsonpath='{.data.events\.crt}' >"$FOLDER/trust.crt"
     start_load trust
     before="$(leaves)"
@@ -92,38 +72,36 @@ run_case() {
     # Who asks for what is not his.
     K -n kraftlet-system get configmap kraftlet-serving-ca -o jsonpath='{.data.ca\.crt}' >"$FOLDER/serving.crt"
     csr bare /
-    csr named "/CN=events-1"
+    csr named "/CN=events-broker-1"
     csr authority / "basicConstraints=critical,CA:TRUE"
-    csr other / "subjectAltName=DNS:events-1.events.$NAMESPACE.svc.cluster.local"
-    token="$(token_of events-0 kraftlet-signer)"
+    csr other / "subjectAltName=DNS:events-broker-1.events.$NAMESPACE.svc.cluster.local"
+    token="$(token_of events-broker-0 kraftlet-signer)"
     expect "a pod's own token and a bare key get a certificate" signs "$token" "$FOLDER/bare.csr"
     expect "a subject is refused" refuses RequestAsksForMore "$token" "$FOLDER/named.csr"
     expect "CA:TRUE is refused" refuses RequestAsksForMore "$token" "$FOLDER/authority.csr"
     expect "the name of another pod is refused" refuses RequestAsksForMore "$token" "$FOLDER/other.csr"
-    expect "the refusals are events of the pod" until_true 30 event_of events-0 RequestAsksForMore
-    expect "a token for somebody else is refused" refuses TokenRefused "$(token_of events-0 other)" "$FOLDER/bare.csr"
+    expect "the refusals are events of the pod" until_true 30 event_of events-broker-0 RequestAsksForMore
+    expect "a token for somebody else is refused" refuses TokenRefused "$(token_of events-broker-0 other)" "$FOLDER/bare.csr"
     expect "a pod of no StatefulSet is refused" refuses PodWithoutStatefulSet "$(token_of load kraftlet-signer)" "$FOLDER/bare.csr"
     expect "a forged request for a pod certificate is denied" forged_is_denied
 
     expect "every pod renews by itself, on every channel" until_true 240 all_are_others "$before"
+    before="$(leaves)"
+    expect "a person renews them all" person renew --all
+    expect "each pod has another leaf" all_are_others "$before"
     K -n kraftlet-system scale deployment kraftlet-signer --replicas 0
     expect "the signer is away" until_true 60 no_signer
-    expect "a renewal that is due says so, and is tried again" until_true 180 has_outcome events-0 SignerUnreachable
-    expect "its pod serves on" KN wait --for=condition=Ready pod/events-0 --timeout=1s
+    expect "a renewal that is due says so, and is tried again" until_true 180 has_outcome events-broker-0 SignerUnreachable
+    expect "its pod serves on" KN wait --for=condition=Ready pod/events-broker-0 --timeout=1s
     K -n kraftlet-system scale deployment kraftlet-signer --replicas 2
     before="$(leaves)"
     expect "with the signer back, every pod renews" until_true 240 all_are_others "$before"
     expect "Kafka was never restarted" test "$(kafka_restarts)" == 0
     expect "no request failed, no record was lost" stop_load
 
-    token="$(token_of events-2 kraftlet-signer)"
-    KN delete statefulset events --wait=true
-    expect "its pods are gone" until_true 120 gone events-2
+    token="$(token_of events-broker-2 kraftlet-signer)"
+    KN delete pod events-broker-2 --force --grace-period=0
     expect "the token of a pod that is gone is refused" until_true 20 refuses TokenRefused "$token" "$FOLDER/bare.csr"
-}
-
-gone() {
-    ! KN get pod "$1" 2>/dev/null
 }
 
 # Somebody with the right to make such requests makes one in the name of a pod, with a key of his own.
@@ -135,7 +113,7 @@ kind: PodCertificateRequest
 metadata: {name: forged}
 spec:
   signerName: kraftlet.dev/kafka-node
-  podName: events-0
+  podName: events-broker-0
   podUID: 00000000-0000-0000-0000-000000000000
   serviceAccountName: default
   serviceAccountUID: $(KN get serviceaccount default -o jsonpath='{.metadata.uid}')

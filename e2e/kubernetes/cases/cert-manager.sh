@@ -1,0 +1,47 @@
+# shellcheck shell=bash
+# A CertificateRequest of cert-manager for each pod, with a small issuer in cert-manager's place: signed, denied, and left
+# alone.
+
+# shellcheck source=../cert-manager/issuer.sh
+. "$KUBERNETES_DIR/cert-manager/issuer.sh"
+
+PODS=(events-0 events-1 events-2)
+
+run_case() {
+    local before
+    make_ca ca
+    make_leaf ca client load
+    K apply -f "$KUBERNETES_DIR/cert-manager/crd.yaml"
+    K wait --for=condition=Established crd/certificaterequests.cert-manager.io --timeout=30s
+    start_issuer
+    example cert-manager 's/^    clusterId:/    superUsers: ["User:CN=load"]\n&/' | KN apply -f -
+    expect "a plain StatefulSet with cert-manager's certificates becomes ready" until_true 300 await_ready "${PODS[@]}"
+    expect "its quorum is healthy" until_true 60 is_healthy "${PODS[@]}"
+    expect "its pods may ask cert-manager, and nothing else" may_only_ask
+    start_load ca
+    before="$(leaves)"
+    expect "every pod is given another leaf" person renew --all
+    expect "every channel of every pod shows it" until_true 60 all_are_others "$before"
+
+    before="$(leaves)"
+    echo deny >"$FOLDER/issuer"
+    expect "a request that is denied is no renewal" not person renew --pod events-0 --wait
+    expect "the status says so" until_true 60 has_outcome events-0 CertificateRequestDenied
+    echo nothing >"$FOLDER/issuer"
+    expect "nor is one that nobody answers" not person renew --pod events-1 --wait
+    expect "the status says so" until_true 60 has_outcome events-1 CertificateRequestPending
+    expect "they serve what they had" test "$(leaves)" == "$before"
+    echo sign >"$FOLDER/issuer"
+    expect "with the issuer back, every pod renews" person renew --all
+    expect "every channel of every pod shows it" until_true 60 all_are_others "$before"
+    expect "Kafka was never restarted" test "$(kafka_restarts)" == 0
+    expect "no request failed, no record was lost" stop_load
+    end_issuer
+}
+
+may_only_ask() {
+    local rights
+    rights="$(rights_of events)"
+    say "$rights"
+    [[ "$(wc -l <<<"$rights")" == 1 && "$rights" == certificaterequests.cert-manager.io*"[create get]" ]]
+}
