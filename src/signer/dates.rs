@@ -9,8 +9,9 @@ use crate::pki::validity::Validity;
 /// From its first second to its last, a pod certificate lives for an hour or longer.
 pub const SHORTEST: Duration = Duration::from_secs(60 * 60);
 
-/// It begins within five minutes of the API server's now; the server's clock and ours may differ by a little.
-pub const BACKDATED_BY: Duration = Duration::from_secs(4 * 60);
+/// It begins within five minutes of the API server's now, whose clock and ours may differ by a little. And no leaf is
+/// backdated by more than a twentieth of what follows (`pki::sign`), of which the shortest has an hour less this.
+pub const BACKDATED_BY: Duration = Duration::from_secs(2 * 60);
 
 /// It is not refreshed within this time of either end.
 const FROM_AN_END: Duration = Duration::from_secs(10 * 60);
@@ -42,6 +43,11 @@ pub fn begin_refresh_at(leaf: Validity, renew_point: RenewPoint) -> SystemTime {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pki::io as pki_io;
+    use crate::pki::key_kind::KeyAlgorithm;
+    use crate::pki::sign;
+    use crate::pki::sign::Ca;
+    use crate::pki::sign::LeafRequest;
     use crate::pki::testing;
 
     const MINUTE: Duration = Duration::from_secs(60);
@@ -49,11 +55,32 @@ mod tests {
     #[test]
     fn a_life_is_what_the_settings_want_within_what_kubernetes_allows() {
         let check = |wanted, most, want| assert_eq!(life(wanted, most), want);
-        check(24 * 60 * MINUTE, 24 * 60 * MINUTE, Some((24 * 60 - 4) * MINUTE));
+        check(24 * 60 * MINUTE, 24 * 60 * MINUTE, Some((24 * 60 - 2) * MINUTE));
         check(2 * 60 * MINUTE, 24 * 60 * MINUTE, Some(120 * MINUTE));
-        check(5 * MINUTE, 24 * 60 * MINUTE, Some(56 * MINUTE));
-        check(24 * 60 * MINUTE, 60 * MINUTE, Some(56 * MINUTE));
+        check(5 * MINUTE, 24 * 60 * MINUTE, Some(58 * MINUTE));
+        check(24 * 60 * MINUTE, 60 * MINUTE, Some(58 * MINUTE));
         check(24 * 60 * MINUTE, 59 * MINUTE, None);
+    }
+
+    #[test]
+    fn what_is_signed_for_such_a_life_is_what_kubernetes_takes() {
+        let key = || pki_io::generate(KeyAlgorithm::EcdsaP256).unwrap();
+        let serial = || pki_io::random_serial().unwrap();
+        let ca = Ca::self_signed("test CA", key(), serial(), testing::days(90), testing::now()).unwrap();
+        let public_key_info = sign::public_key_info(&key()).unwrap();
+        for (wanted, most) in [(60, 60), (61, 61), (60, 90), (70, 80), (24 * 60, 24 * 60), (24 * 60, 75)] {
+            let (wanted, most) = (wanted * MINUTE, most * MINUTE);
+            let request = LeafRequest {
+                public_key_info: &public_key_info,
+                common_name: "node",
+                hosts: &[],
+                lifetime: life(wanted, most).unwrap(),
+                backdated_by: BACKDATED_BY,
+            };
+            let leaf = ca.sign(&request, serial(), testing::now()).unwrap();
+            let whole = leaf.validity().life();
+            assert!(SHORTEST <= whole && whole <= most, "{wanted:?} of {most:?}: {whole:?}");
+        }
     }
 
     #[test]

@@ -82,6 +82,16 @@ impl Default for Limits {
     }
 }
 
+/// For how long a leaf is to live.
+struct Term {
+    /// From now on.
+    life: Duration,
+    /// Before now, at most.
+    backdated_by: Duration,
+    /// Both together, at least.
+    shortest: Duration,
+}
+
 /// A leaf, and the authority that it is of.
 struct Issue {
     leaf: Certificate,
@@ -137,7 +147,8 @@ impl Office {
             let wanted = want(&admitted, certificate, Way::Signer)?;
             wanted::check_key(&wanted, &csr)?;
             let life = wanted.request.lifetime();
-            self.issue(&admitted, certificate, &wanted, &csr, life, sign::MAX_BACKDATED_BY).await
+            let term = Term { life, backdated_by: sign::MAX_BACKDATED_BY, shortest: Duration::ZERO };
+            self.issue(&admitted, certificate, &wanted, &csr, term).await
         };
         let issue = self.told(&claim, sign.await)?;
         Ok(Signed {
@@ -182,12 +193,8 @@ impl Office {
             wanted::check_key(&wanted, &csr)?;
             let life =
                 dates::life(wanted.request.lifetime(), asked.longest()).ok_or(Refusal::LifeTooShort)?;
-            let issue =
-                self.issue(&admitted, asked.certificate(), &wanted, &csr, life, dates::BACKDATED_BY).await?;
-            // The CA may have had less left.
-            if issue.leaf.validity().life() < dates::SHORTEST {
-                return Err(Refusal::LifeTooShort);
-            }
+            let term = Term { life, backdated_by: dates::BACKDATED_BY, shortest: dates::SHORTEST };
+            let issue = self.issue(&admitted, asked.certificate(), &wanted, &csr, term).await?;
             Ok((issue, wanted))
         };
         let now = SystemTime::now();
@@ -229,17 +236,16 @@ impl Office {
         certificate: &str,
         wanted: &Wanted,
         csr: &BareRequest,
-        life: Duration,
-        backdated_by: Duration,
+        term: Term,
     ) -> Result<Issue, Refusal> {
         let owner = owner(admitted);
-        let authority = self.authorities.of(&owner, life, May::Write).await?;
+        let authority = self.authorities.of(&owner, term.life, May::Write).await?;
         let request = LeafRequest {
             public_key_info: csr.public_key_info(),
             common_name: wanted.request.common_name(),
             hosts: wanted.request.hosts(),
-            lifetime: life,
-            backdated_by,
+            lifetime: term.life,
+            backdated_by: term.backdated_by,
         };
         let serial = random_serial().map_err(Refusal::Pki)?;
         // The last word before a signature.
@@ -247,6 +253,10 @@ impl Office {
             return Err(Refusal::NotLeading);
         }
         let leaf = authority.ca.sign(&request, serial, SystemTime::now()).map_err(Refusal::Sign)?;
+        // The CA may have had less left. What is given to nobody is no line of the audit.
+        if leaf.validity().life() < term.shortest {
+            return Err(Refusal::LifeTooShort);
+        }
         let hosts = wanted.request.hosts().iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         let not_after = crate::signer::event::whole_time(leaf.not_after());
         tracing::info!(
