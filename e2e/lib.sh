@@ -181,6 +181,13 @@ fetch_all() {
 # process, and nobody walks its stack. On x86-64, where Rust links with lld, equal functions are kept once. Together that
 # is a fifth of the file, and of the pages that `init` touches.
 build_release() {
+    release_build --bin kraftlet
+    # shellcheck disable=SC2034  # read by the scripts that source this file
+    RELEASE_BINARY="$RELEASE_FOLDER/kraftlet"
+}
+
+# release_build ARGUMENT...: builds what cargo is told to, as the release is built. Sets RELEASE_FOLDER.
+release_build() {
     local target=x86_64-unknown-linux-gnu flags="-C target-feature=+crt-static" glibc
     [[ "$(uname -m)" == x86_64 ]] || target=aarch64-unknown-linux-gnu
     glibc="$(getconf GNU_LIBC_VERSION)"
@@ -189,8 +196,7 @@ build_release() {
     fi
     flags+=" -C link-arg=-Wl,--no-eh-frame-hdr -C link-arg=-Wl,-T,$REPO_DIR/images/no-unwinding.ld"
     [[ "$target" != x86_64-* ]] || flags+=" -C link-arg=-Wl,--icf=all"
-    # shellcheck disable=SC2034  # read by the scripts that source this file
-    RELEASE_BINARY="${CARGO_TARGET_DIR:-$REPO_DIR/target}/$target/release/kraftlet"
-    RUSTFLAGS="$flags" cargo build --quiet --locked --release --target "$target" --bin kraftlet \
-        --manifest-path "$REPO_DIR/Cargo.toml"
+    RELEASE_FOLDER="${CARGO_TARGET_DIR:-$REPO_DIR/target}/$target/release"
+    RUSTFLAGS="$flags" cargo build --quiet --locked --release --target "$target" \
+        --manifest-path "$REPO_DIR/Cargo.toml" "$@"
 }

@@ -50,8 +50,7 @@ fn object(kind: &str, name: &str, spec: Value) -> Value {
 }
 
 fn mutation(one: &Decided) -> Value {
-    let mut matches = pods();
-    matches["namespaceSelector"] = json!({"matchLabels": {"kubernetes.io/metadata.name": one.namespace}});
+    let namespace = json!({"matchLabels": {"kubernetes.io/metadata.name": one.namespace}});
     let owner = format!(
         "object.metadata.?ownerReferences.orValue([]).exists(o, o.kind == \"StatefulSet\" && o.name == {} && o.?controller.orValue(false))",
         json!(one.set)
@@ -60,7 +59,7 @@ fn mutation(one: &Decided) -> Value {
     json!({
         "failurePolicy": "Fail",
         "reinvocationPolicy": "IfNeeded",
-        "matchConstraints": matches,
+        "matchConstraints": {"namespaceSelector": namespace, "resourceRules": [created_pods()]},
         "matchConditions": [
             {"name": "asks-for-kraftlet", "expression": asks()},
             {"name": "is-of-the-stateful-set", "expression": owner},
@@ -76,7 +75,7 @@ fn mutation(one: &Decided) -> Value {
 fn left_out() -> Value {
     json!({
         "failurePolicy": "Fail",
-        "matchConstraints": pods(),
+        "matchConstraints": {"resourceRules": [created_pods()]},
         "matchConditions": [{"name": "asks-for-kraftlet", "expression": asks()}],
         "validations": [{
             "expression": has_sidecar(),
@@ -85,10 +84,8 @@ fn left_out() -> Value {
     })
 }
 
-fn pods() -> Value {
-    json!({"resourceRules": [
-        {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
-    ]})
+fn created_pods() -> Value {
+    json!({"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]})
 }
 
 fn asks() -> String {
