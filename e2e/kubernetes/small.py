@@ -15,8 +15,14 @@ def main():
     text = text.replace("image: apache/kafka:4.4.0", "image: localhost/apache/kafka:4.4.0")
     text = re.sub(r"(?m)^( +)(name: kafka\n)", rf'\1\2\1env:\n\1- name: KAFKA_HEAP_OPTS\n\1  value: "{HEAP}"\n', text)
     text = re.sub(r"(?ms)^  volumeClaimTemplates:\n.*?(?=^---|\Z)", "", text)
-    text = re.sub(r"(?m)^      containers:\n", "      volumes:\n      - name: data\n        emptyDir: {}\n      containers:\n", text)
-    sys.stdout.write(text)
+    sys.stdout.write("---\n".join(with_disk(document) for document in text.split("---\n")))
+
+
+def with_disk(document):
+    disk = "      - name: data\n        emptyDir: {}\n"
+    if re.search(r"(?m)^      volumes:\n", document):
+        return re.sub(r"(?m)^      volumes:\n", "      volumes:\n" + disk, document)
+    return re.sub(r"(?m)^      containers:\n", "      volumes:\n" + disk + "      containers:\n", document)
 
 
 if __name__ == "__main__":

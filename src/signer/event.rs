@@ -1,4 +1,4 @@
-//! What is told of a pod, as an Event beside it: few, however often it asks.
+//! What is told of a pod or of a CA, as an Event beside it: few, however often something happens.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,21 +8,38 @@ use jiff::Timestamp;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::signer::authorities::publish;
+
 /// Something to tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Word {
-    /// The pod's namespace.
+    /// Where it happened.
     pub namespace: String,
-    /// The pod.
-    pub pod: String,
-    /// The pod's uid.
-    pub uid: String,
+    /// What it is about, in this namespace.
+    pub about: About,
     /// Good or bad.
     pub kind: Kind,
     /// The word.
     pub reason: &'static str,
     /// A sentence.
     pub note: String,
+}
+
+/// What something is told of.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum About {
+    /// A pod, by its name and uid.
+    Pod {
+        /// The name.
+        name: String,
+        /// The uid.
+        uid: String,
+    },
+    /// The ConfigMap that says whom the pods of a cluster trust.
+    Trust {
+        /// The cluster, by the name in its settings.
+        cluster: String,
+    },
 }
 
 /// Good or bad.
@@ -37,23 +54,45 @@ pub enum Kind {
 /// What has been told lately.
 #[derive(Debug, Default)]
 pub struct Told {
-    /// For each pod and reason: until when nothing more is told, and how often there was something.
-    quiet: BTreeMap<(String, &'static str), (SystemTime, u32)>,
+    /// For each object and reason: until when nothing more is told, and how often there was something.
+    quiet: BTreeMap<(String, About, &'static str), (SystemTime, u32)>,
 }
 
 /// The same is told again after this time; a pod that is refused asks every few seconds.
 const QUIET_FOR: Duration = Duration::from_secs(10 * 60);
 
-/// So many pods and reasons are remembered; beyond, nothing is told.
+/// So many objects and reasons are remembered; beyond, nothing is told.
 const MOST_REMEMBERED: usize = 1024;
 
 /// `note` has at most 1024 bytes (`events.k8s.io/v1`).
 const MOST_NOTE_BYTES: usize = 1000;
 
+impl About {
+    /// The name of the object.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Pod { name, .. } => name,
+            Self::Trust { .. } => publish::TRUST,
+        }
+    }
+
+    fn reference(&self, namespace: &str) -> Value {
+        let name = self.name();
+        match self {
+            Self::Pod { uid, .. } => {
+                json!({"apiVersion": "v1", "kind": "Pod", "namespace": namespace, "name": name, "uid": uid})
+            }
+            Self::Trust { .. } => {
+                json!({"apiVersion": "v1", "kind": "ConfigMap", "namespace": namespace, "name": name})
+            }
+        }
+    }
+}
+
 impl Told {
     /// Whether to tell it now; if so, how often it was not told since the last time.
     pub fn is_news(&mut self, word: &Word, now: SystemTime) -> Option<u32> {
-        let key = (word.uid.clone(), word.reason);
+        let key = (word.namespace.clone(), word.about.clone(), word.reason);
         if let Some((until, times)) = self.quiet.get_mut(&key).filter(|(until, _)| now < *until) {
             // A clock that was set back makes nobody quiet for longer.
             *until = (*until).min(now.checked_add(QUIET_FOR).unwrap_or(now));
@@ -92,10 +131,7 @@ pub fn event(word: &Word, untold: u32, name: &str, instance: &str, now: SystemTi
             Kind::Warning => "Warning",
         },
         "note": note,
-        "regarding": {
-            "apiVersion": "v1", "kind": "Pod",
-            "namespace": word.namespace, "name": word.pod, "uid": word.uid,
-        },
+        "regarding": word.about.reference(&word.namespace),
     })
 }
 
@@ -115,8 +151,8 @@ mod tests {
     use crate::pki::testing;
 
     fn word(uid: &str, reason: &'static str) -> Word {
-        let (namespace, pod, note) = ("prod".to_owned(), "kafka-0".to_owned(), "é".repeat(800));
-        Word { namespace, pod, uid: uid.to_owned(), kind: Kind::Warning, reason, note }
+        let about = About::Pod { name: "kafka-0".to_owned(), uid: uid.to_owned() };
+        Word { namespace: "prod".to_owned(), about, kind: Kind::Warning, reason, note: "é".repeat(800) }
     }
 
     #[test]

@@ -22,6 +22,7 @@ use crate::signer::authorities::io::May;
 use crate::signer::authorities::owner::Owner;
 use crate::signer::dates;
 use crate::signer::election::io::Leading;
+use crate::signer::event::About;
 use crate::signer::event::Kind;
 use crate::signer::event::Word;
 use crate::signer::limit::Limit;
@@ -298,7 +299,8 @@ impl Office {
             }
         }
         let Claim { namespace, pod, uid, .. } = claim.clone();
-        let _ = self.words.try_send(Word { namespace, pod, uid, kind, reason, note });
+        let about = About::Pod { name: pod, uid };
+        let _ = self.words.try_send(Word { namespace, about, kind, reason, note });
         done
     }
 

@@ -93,6 +93,26 @@ pub fn next_move(stages: &Stages, timetable: &Timetable, now: SystemTime) -> Mov
     }
 }
 
+/// A move that was made, as a word and a sentence; nothing for one that only waits.
+pub fn told(done: Move, trusted_first: Duration) -> Option<(&'static str, String)> {
+    let hours = trusted_first.as_secs().div_ceil(60 * 60);
+    match done {
+        Move::MakeNext => {
+            Some(("NextCaMade", "a new one has been made, and will be trusted beside it".to_owned()))
+        }
+        Move::Publish => {
+            let sentence = format!("the new one is trusted beside it, and signs in {hours} h at the latest");
+            Some(("NextCaTrusted", sentence))
+        }
+        Move::Switch => Some((
+            "NextCaSigns",
+            "the new one signs; the old one is trusted until its last leaf has expired".to_owned(),
+        )),
+        Move::DropOld => Some(("OldCaDropped", "the old one is trusted no more".to_owned())),
+        Move::Rest { .. } => None,
+    }
+}
+
 /// What is noted before a leaf that lives until `not_after` is given away, or `None` where what is noted will do.
 ///
 /// Each note is a write, so it is for some leaves ahead: half of this one's life.

@@ -13,8 +13,7 @@ run_case() {
     make_leaf ca client load
     make_leaf ca first events-node "${hosts[@]}"
     put_stores first
-    K kustomize "$KUBERNETES_DIR/kubedb-like" | python3 "$KUBERNETES_DIR/small.py" |
-        sed 's#image: kubedb/kafka:4.4.0#image: localhost/apache/kafka:4.4.0#' | KN apply -f -
+    expect "it is applied" KN apply -f <(kubedb_like)
     expect "a StatefulSet as KubeDB's becomes ready, by the agent's word" until_true 300 await_ready "${PODS[@]}"
     expect "only the sidecar was added" only_sidecar events-0
     leaf="$(fingerprint "$FOLDER/first.crt")"
@@ -32,6 +31,11 @@ run_case() {
     person status || true
     expect "Kafka was never restarted" test "$(kafka_restarts)" == 0
     expect "no request failed, no record was lost" stop_load
+}
+
+kubedb_like() {
+    K kustomize "$KUBERNETES_DIR/kubedb-like" | python3 "$KUBERNETES_DIR/small.py" |
+        sed 's#image: kubedb/kafka:4.4.0#image: localhost/apache/kafka:4.4.0#'
 }
 
 # put_stores NAME: what KubeDB keeps in the Secret, of cert-manager's leaf.

@@ -115,9 +115,9 @@ async fn drive(args: &Signer, timetable: Timetable) -> Result<(), Failure> {
     let api = Api::of_service_account(&args.service_account)
         .map_err(|error| Failure::of(Exit::Again, error.reason(), &error))?;
     let listener = listen(args.port).await?;
-    let authorities = Arc::new(Authorities::new(api.clone(), &args.signer_name, timetable));
-    let (mut candidate, leading) = Candidate::new(api.clone(), &args.identity);
     let (words, told) = mpsc::channel(events::MOST_WAITING);
+    let authorities = Arc::new(Authorities::new(api.clone(), &args.signer_name, timetable, words.clone()));
+    let (mut candidate, leading) = Candidate::new(api.clone(), &args.identity);
     let office = Arc::new(Office::new(
         Lookup::new(api.clone()),
         Arc::clone(&authorities),

@@ -1,7 +1,7 @@
 //! The Secrets: read, made, written; and what is published of them.
 //!
 //! Each write of a Secret names the version that was read, so who was too late notices and reads again. What has been
-//! read is used for [`FRESH_FOR`]: somebody may bring a CA of his own.
+//! read is used for a minute: somebody may bring a CA of his own.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 use serde_json::json;
+use tokio::sync::mpsc;
 
 use crate::kubernetes::error::ApiError;
 use crate::kubernetes::io::Api;
@@ -29,6 +30,9 @@ use crate::pki::sign::Ca;
 use crate::signer::authorities::owner::Owner;
 use crate::signer::authorities::publish;
 use crate::signer::authorities::publish::Entry;
+use crate::signer::event::About;
+use crate::signer::event::Kind;
+use crate::signer::event::Word;
 use crate::signer::objects::Secret;
 use crate::signer::refusal::Refusal;
 use crate::signer::stages;
@@ -45,6 +49,7 @@ pub struct Authorities {
     api: Api,
     signer_name: String,
     timetable: Timetable,
+    words: mpsc::Sender<Word>,
     known: Mutex<BTreeMap<Owner, Known>>,
     /// One at a time reads and writes: two requests of a new cluster would else make two CAs, and one be told so.
     slow: tokio::sync::Mutex<()>,
@@ -78,10 +83,11 @@ const MOST_KNOWN: usize = 512;
 const MOST_MOVES: usize = 6;
 
 impl Authorities {
-    /// Of the signer whose namespace `api` has.
-    pub fn new(api: Api, signer_name: &str, timetable: Timetable) -> Self {
+    /// Of the signer whose namespace `api` has. Each stage is told to `words`.
+    pub fn new(api: Api, signer_name: &str, timetable: Timetable, words: mpsc::Sender<Word>) -> Self {
         Self {
             api,
+            words,
             signer_name: signer_name.to_owned(),
             timetable,
             known: Mutex::default(),
@@ -180,12 +186,26 @@ impl Authorities {
                 Some((_, Move::DropOld)) => stored::without_old(secret),
             };
             secret = self.replace(&written).await?;
-            let stage = next.map(|(_, done)| done);
-            tracing::info!(reason = "CaMoved", ca = %owner, stage = ?stage, "CA {owner} has been taken a stage further");
+            if let Some((_, done)) = next {
+                self.tell(owner, done);
+            }
         }
         let authority = stored::read(&secret).map_err(Refusal::Stored)?;
         self.publish(owner, &authority.anchors_pem()).await?;
         Ok((secret, authority))
+    }
+
+    /// The stage that a CA has reached, for people.
+    fn tell(&self, owner: &Owner, done: Move) {
+        let Some((reason, sentence)) = stages::told(done, self.timetable.trusted_first) else { return };
+        tracing::info!(reason, ca = %owner, "CA {owner}: {sentence}");
+        if let Owner::Cluster { namespace, cluster } = owner {
+            let about = About::Trust { cluster: cluster.clone() };
+            let note = format!("the CA of cluster {cluster}: {sentence}");
+            let word = Word { namespace: namespace.clone(), about, kind: Kind::Normal, reason, note };
+            // The log has what finds no room.
+            let _ = self.words.try_send(word);
+        }
     }
 
     async fn read_or_make(&self, owner: &Owner) -> Result<Secret, Refusal> {

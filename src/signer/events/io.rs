@@ -23,12 +23,12 @@ pub async fn tell(api: Api, instance: String, mut words: mpsc::Receiver<Word>) {
         let now = SystemTime::now();
         let Some(untold) = told.is_news(&word, now) else { continue };
         let Ok(chance) = random_serial() else { continue };
-        let name = format!("{}.{}", word.pod, chance.hex().chars().take(16).collect::<String>());
+        let name = format!("{}.{}", word.about.name(), chance.hex().chars().take(16).collect::<String>());
         let made = event::event(&word, untold, &name, &instance, now);
         let Ok(place) = Resource::EVENTS.of_namespace(&word.namespace) else { continue };
         if let Err(error) = api.create::<Value>(&place, &made).await {
-            let (namespace, pod) = (&word.namespace, &word.pod);
-            tracing::debug!(reason = error.reason(), "no Event for {namespace}/{pod}: {error}");
+            let (namespace, name) = (&word.namespace, word.about.name());
+            tracing::debug!(reason = error.reason(), "no Event for {namespace}/{name}: {error}");
         }
     }
 }

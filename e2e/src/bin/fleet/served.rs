@@ -45,6 +45,7 @@ use serde_json::Value;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 use tokio::sync::watch;
 use tokio_rustls::TlsConnector;
 
@@ -91,7 +92,9 @@ fn kept(secrets: &Mutex<BTreeMap<String, Value>>, method: &Method, path: &str, b
 pub(crate) fn authorities(api: &Api) -> Result<Arc<Authorities>, Problem> {
     let renew_point = RenewPoint::from_percent(80)?;
     let timetable = Timetable { lifetime: 3650 * DAY, renew_point, trusted_first: DAY };
-    Ok(Arc::new(Authorities::new(api.clone(), SIGNER_NAME, timetable)))
+    // Nobody hears of its stages.
+    let (words, _) = mpsc::channel(1);
+    Ok(Arc::new(Authorities::new(api.clone(), SIGNER_NAME, timetable, words)))
 }
 
 /// Serves with a certificate of these authorities. Prints the port and whom to trust, for [`Served::begin`].

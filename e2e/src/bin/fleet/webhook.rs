@@ -114,7 +114,7 @@ fn review() -> Value {
                     {"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}}
                 ]}}
             ],
-            "hostname": "kafka-0", "subdomain": "kafka", "serviceAccountName": "kafka", "restartPolicy": "Always",
+            "hostname": "kafka-0", "subdomain": "events", "serviceAccountName": "kafka", "restartPolicy": "Always",
             "terminationGracePeriodSeconds": 30, "dnsPolicy": "ClusterFirst", "enableServiceLinks": true,
             "schedulerName": "default-scheduler", "preemptionPolicy": "PreemptLowerPriority",
             "securityContext": {"runAsNonRoot": true, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}}
