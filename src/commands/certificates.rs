@@ -207,11 +207,12 @@ impl Order {
     }
 
     /// Fetches the certificate, or keeps the one that is installed, and checks it. All findings come at once.
-    pub fn check(&self, now: SystemTime) -> Result<Checked, Failure> {
+    pub fn check(&self) -> Result<Checked, Failure> {
         let name = &self.name;
         let installed = self.installed();
-        let (bundle, kept) = self.choose(&installed, now)?;
-        let findings = self.findings(&bundle, now);
+        let (bundle, kept) = self.choose(&installed, SystemTime::now())?;
+        // The source has had its time, and what it made just now is not of before.
+        let findings = self.findings(&bundle, SystemTime::now());
         let said = |finding: &Finding| format!("certificate {name}: {}", chain(finding));
         let (refusals, warnings): (Vec<_>, Vec<_>) =
             findings.iter().partition(|finding| finding.severity() == Severity::Refusal);

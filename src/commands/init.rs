@@ -97,11 +97,10 @@ pub fn run(args: &Init) -> Result<Vec<String>, Failure> {
 pub fn prepare(inputs: Inputs, engine_jar: &Path) -> Result<Prepared, Failure> {
     let wanted = storage::wanted(&inputs)?;
     let found = storage::look(&wanted);
-    let now = SystemTime::now();
     let needed = certificates::needed(&inputs);
     let (orders, unusable) = gather(needed.into_iter().map(|certificate| Order::new(&inputs, certificate)));
     let (making, reading): (Vec<Order>, Vec<Order>) = orders.into_iter().partition(Order::makes_a_ca);
-    let (mut certificates, refused) = gather(reading.iter().map(|order| order.check(now)));
+    let (mut certificates, refused) = gather(reading.iter().map(|order| order.check()));
     let tls = match controller_bundle(&inputs, &certificates) {
         Some(bundle) => Some(certificates::tls_client(bundle)?),
         None => None,
@@ -121,7 +120,7 @@ pub fn prepare(inputs: Inputs, engine_jar: &Path) -> Result<Prepared, Failure> {
         (Err(not_stored), None) => return Err(not_stored),
         (Err(not_stored), Some(refused)) => return Err(refused.and(not_stored)),
     };
-    let (made, refused) = gather(making.iter().map(|order| order.check(now)));
+    let (made, refused) = gather(making.iter().map(|order| order.check()));
     if let Some(failure) = refused {
         return Err(failure);
     }

@@ -154,6 +154,9 @@ const KEPT: &str = "cert-manager.json";
 /// An issuer that asks a CA over the network is done within seconds. The renewal machine gives a fetch half a minute.
 const READY_WITHIN: Duration = Duration::from_secs(22);
 
+/// cert-manager's leaves begin at the instant they are made, and its clock may be ahead of ours by a little.
+const BEGINS_WITHIN: Duration = Duration::from_secs(5);
+
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -234,6 +237,7 @@ impl CertManager {
         if !key.matches(&leaf) {
             return Err(CertManagerError::OtherKey { name });
         }
+        wait_for(begun(leaf.not_before())).map_err(CertManagerError::System)?;
         let trust_anchors = anchors.iter().map(pki::stores::certificate_pem).collect();
         kept::write(&self.folder, KEPT, Signed { trust_anchors, ..Signed::default() });
         Ok(Bundle::new(
@@ -310,6 +314,14 @@ impl CertManager {
     }
 }
 
+/// Waits until a leaf is valid by our clock; not for one that begins much later, which is for the preflight to say.
+async fn begun(not_before: SystemTime) {
+    let ahead = not_before.duration_since(SystemTime::now()).unwrap_or_default();
+    if ahead <= BEGINS_WITHIN {
+        sleep(ahead).await;
+    }
+}
+
 impl Source for CertManager {
     fn describe(&self) -> String {
         let Issuer { name, kind, .. } = &self.issuer;
@@ -364,6 +376,16 @@ fn certificates(name: &str, what: &'static str, encoded: &str) -> Result<Vec<Cer
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_leaf_that_is_about_to_begin_is_waited_for_and_a_late_one_is_not() {
+        let soon = SystemTime::now() + Duration::from_millis(30);
+        wait_for(begun(soon)).unwrap();
+        assert!(SystemTime::now() >= soon);
+        let late = SystemTime::now() + BEGINS_WITHIN + Duration::from_secs(60);
+        wait_for(begun(late)).unwrap();
+        assert!(SystemTime::now() < late);
+    }
 
     #[test]
     fn the_conditions_say_how_it_stands() {
