@@ -23,18 +23,19 @@ usage: e2e/kubernetes.sh [--case NAME] [--keep]
 Builds Kubernetes from its Go modules (once, ten minutes), makes the images, starts a cluster, applies
 manifests/install, and runs each case there. Needs root. Prints a line for each case; the exit code is 1 if any failed.
 What a case said is in e2e/cache/logs/kubernetes-NAME.log, and where it failed, what its pods said.
-  --case NAME   only this one: ${KUBERNETES_CASES[*]}
+  --case NAME   only this one, or several: ${KUBERNETES_CASES[*]}
   --keep        leave the cluster up, or use the one that was left; e2e/kubernetes/down.sh ends it
 TEXT
 }
 
 read_arguments() {
+    local cases=()
     while (($# > 0)); do
         case "$1" in
             --case)
                 [[ " ${KUBERNETES_CASES[*]} " == *" ${2-} "* ]] \
                     || die 64 "--case is \"${2-}\"; want one of: ${KUBERNETES_CASES[*]}"
-                KUBERNETES_CASES=("$2")
+                cases+=("$2")
                 shift
                 ;;
             --keep) KEEP_CLUSTER=yes ;;
@@ -43,6 +44,7 @@ read_arguments() {
         esac
         shift
     done
+    ((${#cases[@]} == 0)) || KUBERNETES_CASES=("${cases[@]}")
 }
 
 clean_up() {

@@ -1,7 +1,5 @@
 //! `kraftlet webhook`: the API server asks it about pods, StatefulSets and settings.
 
-use std::net::Ipv4Addr;
-use std::net::Ipv6Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +7,6 @@ use std::time::SystemTime;
 
 use clap::Args;
 use serde::Deserialize;
-use tokio::net::TcpListener;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 use tokio::sync::watch;
@@ -100,7 +97,9 @@ async fn serve(args: &WebhookArgs) -> Result<(), Failure> {
     };
     let Some(config) = config else { return Ok(()) };
     let (configs, shown) = watch::channel(config);
-    let listener = listen(args.port).await?;
+    let listener = connections::bind_all(args.port).await.map_err(|error| {
+        Failure::new(Exit::Again, "PortTaken", format!("cannot listen on port {}: {error}", args.port))
+    })?;
     tracing::info!(port = args.port, "the webhook answers");
     let (running, stopped) = watch::channel(());
     let answer = move |request| {
@@ -213,14 +212,6 @@ fn names(service: &str, namespace: &str) -> Result<Vec<Host>, Failure> {
     let read =
         |name: String| name.parse().map_err(|error| Failure::new(Exit::Usage, "ServiceInvalid", error));
     names.into_iter().map(read).collect::<Result<_, Failure>>()
-}
-
-async fn listen(port: u16) -> Result<TcpListener, Failure> {
-    let listener = match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await {
-        Ok(listener) => Ok(listener),
-        Err(_) => TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await,
-    };
-    listener.map_err(|error| Failure::new(Exit::Again, "PortUnusable", format!("port {port}: {error}")))
 }
 
 fn refused(error: &ApiError) -> Failure {

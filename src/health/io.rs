@@ -6,8 +6,6 @@
 
 use std::fmt;
 use std::io;
-use std::net::Ipv4Addr;
-use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -107,15 +105,11 @@ struct Shared {
     next_order: AtomicU64,
 }
 
-/// Binds both ports. Where the read port is for all addresses, those are of IPv6 and IPv4 if the machine has both.
+/// Binds both ports.
 pub async fn listen(bound: &Bound) -> io::Result<Listeners> {
     let read = match bound.read {
         Some(ip) => TcpListener::bind((ip, bound.read_port)).await?,
-        None => match TcpListener::bind((Ipv6Addr::UNSPECIFIED, bound.read_port)).await {
-            Ok(listener) => listener,
-            // A machine without IPv6 says so in one of several ways; a port that is taken is taken in both.
-            Err(_) => TcpListener::bind((Ipv4Addr::UNSPECIFIED, bound.read_port)).await?,
-        },
+        None => connections::bind_all(bound.read_port).await?,
     };
     Ok(Listeners { read, orders: TcpListener::bind(bound.orders).await? })
 }

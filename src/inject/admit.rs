@@ -80,13 +80,22 @@ pub fn attach(question: &Question, means: &Means) -> Result<Plan, Refusal> {
     let is_template = question.resource.resource == "statefulsets";
     let pod = if is_template { question.object.pointer("/spec/template") } else { Some(&question.object) };
     let pod = pod.unwrap_or(&Value::Null);
-    let Asked::Attach { server_properties, kafka_version } =
+    let Asked::Attach { server_properties, kafka_version, cluster } =
         asked::asked(pod.get("metadata").unwrap_or(&Value::Null))?
     else {
         return Ok(Plan::default());
     };
-    let plan = plan::attach(pod, &server_properties, kafka_version.as_deref(), means)?;
+    let cluster = cluster.as_deref().or_else(|| set_of(&question.object));
+    let plan = plan::attach(pod, cluster, &server_properties, kafka_version.as_deref(), means)?;
     Ok(if is_template { Plan { operations: Vec::new(), warnings: plan.warnings } } else { plan })
+}
+
+/// The StatefulSet that a pod is of, or that the object is: whoever has no other name for the cluster calls it so.
+pub fn set_of(object: &Value) -> Option<&str> {
+    match object.pointer("/spec/template") {
+        Some(_) => object.pointer("/metadata/name").and_then(Value::as_str),
+        None => owner(object, None).ok().map(|set| set.name),
+    }
 }
 
 /// There is no such ConfigMap.

@@ -23,6 +23,8 @@ pub enum Asked {
         server_properties: String,
         /// Its release, if it is said.
         kafka_version: Option<String>,
+        /// What the cluster is to be called, if it is said.
+        cluster: Option<String>,
     },
 }
 
@@ -56,10 +58,20 @@ pub fn asked(metadata: &Value) -> Result<Asked, Refusal> {
             if let Some(text) = version.as_deref().filter(|text| text.parse::<KafkaVersion>().is_err()) {
                 return Err(Refusal::annotation(words::KAFKA_VERSION, text, "a release such as 4.4.0"));
             }
-            Ok(Asked::Attach { server_properties: path.to_owned(), kafka_version: version })
+            let cluster = annotation(words::CLUSTER).map(str::to_owned);
+            if let Some(name) = cluster.as_deref().filter(|name| !is_label(name)) {
+                let want = "a name for the cluster, as a label may have";
+                return Err(Refusal::annotation(words::CLUSTER, name, want));
+            }
+            Ok(Asked::Attach { server_properties: path.to_owned(), kafka_version: version, cluster })
         }
         Some(other) => Err(Refusal::annotation(words::MODE, other, "\"manage\" or \"attach\"")),
     }
+}
+
+/// Names of DNS are labels' values too, as long as they are short.
+fn is_label(name: &str) -> bool {
+    is_dns_name(name) && name.len() <= 63
 }
 
 #[cfg(test)]
@@ -86,6 +98,7 @@ mod tests {
             Ok(Asked::Attach {
                 server_properties: "/opt/kafka/config/kafka.properties".to_owned(),
                 kafka_version: None,
+                cluster: None,
             }),
         );
         check(

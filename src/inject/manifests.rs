@@ -201,8 +201,9 @@ impl Object<'_> {
         let asked = asked::asked(pod.get("metadata").unwrap_or(&Value::Null)).map_err(said)?;
         let plan = match asked {
             Asked::Nothing => return Ok(None),
-            Asked::Attach { server_properties, kafka_version } => {
-                plan::attach(pod, &server_properties, kafka_version.as_deref(), &given.means)
+            Asked::Attach { server_properties, kafka_version, cluster } => {
+                let cluster = cluster.as_deref().or_else(|| admit::set_of(self.value));
+                plan::attach(pod, cluster, &server_properties, kafka_version.as_deref(), &given.means)
             }
             Asked::Manage { cluster } => {
                 let namespace = self.namespace(given);

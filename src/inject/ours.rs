@@ -6,6 +6,8 @@ use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::certificates::signing;
+use crate::certificates::sources::signer;
 use crate::cluster::certificate::Certificate;
 use crate::cluster::model::Cluster;
 use crate::cluster::source::Source;
@@ -16,6 +18,7 @@ use crate::inject::subject::Subject;
 use crate::inject::subject::User;
 use crate::inject::subject::text;
 use crate::inject::words;
+use crate::kubernetes::io::SERVICE_ACCOUNT;
 
 /// What the injector was told itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -66,7 +69,7 @@ pub fn volumes(config_map: &str, cluster: &Cluster, namespace: Option<&str>) -> 
     }
     if needs_signer(cluster) {
         volumes.push(json!({"name": SIGNER_VOLUME, "projected": {"defaultMode": 0o440, "sources": [
-            {"serviceAccountToken": {"audience": words::SIGNER_AUDIENCE, "path": "token",
+            {"serviceAccountToken": {"audience": signing::AUDIENCE, "path": signer::TOKEN_FILE,
                                      "expirationSeconds": SIGNER_TOKEN_SECONDS}}
         ]}}));
     }
@@ -202,7 +205,7 @@ impl Sees {
         let settings = format!("{}/{}", words::SETTINGS_FOLDER, words::SETTINGS_KEY);
         env.push(json!({"name": "KRAFTLET_SETTINGS", "value": settings}));
         if let Some(pem) = means.signer_ca.as_ref().filter(|_| needs_signer(cluster)) {
-            env.push(json!({"name": words::SIGNER_CA, "value": pem}));
+            env.push(json!({"name": signer::SIGNER_CA, "value": pem}));
         }
         // Apache's image takes properties from such variables, and so does `init`. What is for the JVM is Kafka's alone.
         let is_property = |name: &str| name.starts_with("KAFKA_") && !name.ends_with("_OPTS");
@@ -269,10 +272,10 @@ fn own_mounts(cluster: &Cluster) -> Vec<Value> {
         }
     }
     if needs_signer(cluster) {
-        mounts.push(read_only(SIGNER_VOLUME, words::SIGNER_FOLDER));
+        mounts.push(read_only(SIGNER_VOLUME, signer::TOKEN_FOLDER));
     }
     if needs_api(cluster) {
-        mounts.push(read_only(API_VOLUME, words::SERVICE_ACCOUNT_FOLDER));
+        mounts.push(read_only(API_VOLUME, SERVICE_ACCOUNT));
     }
     mounts
 }

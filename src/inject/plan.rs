@@ -82,9 +82,11 @@ pub fn manage(
     Ok(finish(pod, draft, warnings))
 }
 
-/// Adds the sidecar alone, beside a Kafka that somebody else configures.
+/// Adds the sidecar alone, beside a Kafka that somebody else configures. `cluster` is the name by which `kubectl kraftlet`
+/// finds its pods.
 pub fn attach(
     pod: &Value,
+    cluster: Option<&str>,
     server_properties: &str,
     kafka_version: Option<&str>,
     means: &Means,
@@ -96,6 +98,9 @@ pub fn attach(
     let mounts = mount::all_read_only(&subject);
     let mut draft = Draft::new(pod.clone());
     let mut warnings = Vec::new();
+    if let Some(name) = cluster {
+        set_if_other(&mut draft, "/metadata/labels", words::CLUSTER, json!(name));
+    }
     kafka::ask_the_agent(&mut draft, &mut warnings, &subject, ours::ATTACHED_PORT);
     add_volume(&mut draft, ours::run_volume());
     add_container(&mut draft, ours::attached(server_properties, kafka_version, grace, mounts, means, user));

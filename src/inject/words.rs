@@ -39,17 +39,9 @@ pub const SIDECAR: &str = "kraftlet";
 /// Where the settings' ConfigMap is mounted. Not /etc/kraftlet itself: nothing can be mounted inside a ConfigMap.
 pub const SETTINGS_FOLDER: &str = "/etc/kraftlet/settings";
 
-/// Where the token for the signer is mounted.
-pub const SIGNER_FOLDER: &str = "/var/run/secrets/kraftlet.dev/signer";
-
-/// Whom that token is for.
-pub const SIGNER_AUDIENCE: &str = "kraftlet-signer";
-
-/// Whom the signer's own certificate is verified against, in PEM.
-pub const SIGNER_CA: &str = "KRAFTLET_SIGNER_CA";
-
-/// Where containers find the API server's CA and their own token.
-pub const SERVICE_ACCOUNT_FOLDER: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+/// The ConfigMap that says whom the pods of a namespace's clusters trust, a key for each cluster. One name for all of them,
+/// so that a right to write can be given to it alone.
+pub const TRUST: &str = "kraftlet-trust";
 
 /// The ClusterTrustBundle of a cluster that kraftlet's signer signs for: names that are linked to a signer begin with its
 /// own (KEP-3257), and no dot is in a namespace's.

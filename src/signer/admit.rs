@@ -4,6 +4,7 @@
 //! a certificate of that namespace's CAs, and in none of another's. Inside it, a pod gets the names that the settings
 //! give to a pod of its name, and no other pod's.
 
+use crate::inject::words;
 use crate::pod::name::PodName;
 use crate::signer::objects::Object;
 use crate::signer::objects::Pod;
@@ -24,15 +25,6 @@ pub struct Claim {
     /// The machine; not said in tokens before Kubernetes 1.30.
     pub machine: Option<String>,
 }
-
-/// The annotation of pods that have the agent.
-pub const INJECT: &str = "kraftlet.dev/inject";
-
-/// The annotation that names the ConfigMap with the settings.
-pub const CLUSTER: &str = "kraftlet.dev/cluster";
-
-/// Where in it they are.
-pub const SETTINGS_KEY: &str = "cluster.yaml";
 
 const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
 
@@ -111,12 +103,12 @@ pub fn settings_of<'a>(pod: &'a Pod, stateful_set: &Object) -> Result<(PodName, 
         stateful_set: owner.name.clone(),
     })?;
     let annotation = |name| pod.metadata.annotations.get(name).map(String::as_str);
-    if annotation(INJECT) != Some("true") {
+    if annotation(words::INJECT) != Some("true") {
         return Err(Refusal::NotInjected { annotation: "kraftlet.dev/inject: \"true\"" });
     }
-    match annotation(CLUSTER) {
+    match annotation(words::CLUSTER) {
         Some(config_map) if !config_map.is_empty() => Ok((name, config_map)),
-        _ => Err(Refusal::NotInjected { annotation: CLUSTER }),
+        _ => Err(Refusal::NotInjected { annotation: words::CLUSTER }),
     }
 }
 

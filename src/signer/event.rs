@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use serde_json::json;
 
-use crate::signer::authorities::publish;
+use crate::inject::words;
 
 /// Something to tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +72,7 @@ impl About {
     pub fn name(&self) -> &str {
         match self {
             Self::Pod { name, .. } => name,
-            Self::Trust { .. } => publish::TRUST,
+            Self::Trust { .. } => words::TRUST,
         }
     }
 

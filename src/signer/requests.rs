@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::inject::words;
 use crate::kubernetes::meta::Meta;
 use crate::pki::csr::BareRequest;
 use crate::pki::csr::CsrError;
@@ -68,9 +69,6 @@ pub struct Seen {
     pub object: Value,
 }
 
-/// The annotation that says which certificate of the settings is wanted. Nobody has checked it: it only selects.
-pub const CERTIFICATE: &str = "kraftlet.dev/certificate";
-
 /// The one that listeners use unless they name another.
 const DEFAULT_CERTIFICATE: &str = "node";
 
@@ -97,7 +95,7 @@ impl PodCertificateRequest {
 
     /// Which certificate of the settings it wants.
     pub fn certificate(&self) -> &str {
-        let named = self.spec.unverified_user_annotations.get(CERTIFICATE);
+        let named = self.spec.unverified_user_annotations.get(words::CERTIFICATE);
         named.map_or(DEFAULT_CERTIFICATE, String::as_str)
     }
 

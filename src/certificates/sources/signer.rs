@@ -150,7 +150,10 @@ pub enum SignerError {
 pub const SIGNER_CA: &str = "KRAFTLET_SIGNER_CA";
 
 /// Where injection mounts the token.
-pub const TOKEN: &str = "/var/run/secrets/kraftlet.dev/signer/token";
+pub const TOKEN_FOLDER: &str = "/var/run/secrets/kraftlet.dev/signer";
+
+/// The token's file there.
+pub const TOKEN_FILE: &str = "token";
 
 /// A part of what was answered last, beside the stores.
 const KEPT: &str = "signer.json";
@@ -215,7 +218,7 @@ impl Signer {
     /// As injection has prepared it. `folder` is that of the certificate's stores.
     pub fn in_pod(address: &str, certificate: &str, folder: &Path) -> Self {
         let first_anchors = std::env::var(SIGNER_CA).unwrap_or_default();
-        Self::new(address, certificate, folder, Path::new(TOKEN), &first_anchors)
+        Self::new(address, certificate, folder, &Path::new(TOKEN_FOLDER).join(TOKEN_FILE), &first_anchors)
     }
 
     /// With the token in this file, and these anchors for the signer's own certificate.

@@ -8,6 +8,7 @@ pub mod proxy;
 pub mod pods;
 pub mod session;
 pub mod status;
+pub mod page;
 pub mod doctor;
 pub mod explain;
 pub mod renew;
@@ -23,6 +24,7 @@ use clap::Subcommand;
 use crate::commands::failure::Failure;
 use crate::commands::kubectl::doctor::Doctor;
 use crate::commands::kubectl::explain::Explain;
+use crate::commands::kubectl::page::Page;
 use crate::commands::kubectl::renew::Renew;
 use crate::commands::kubectl::restart::Restart;
 use crate::commands::kubectl::session::ClusterArgs;
@@ -48,6 +50,8 @@ pub struct KubectlLine {
 enum Command {
     /// Show the leaf in use on every TLS channel, the quorum, each node's part in it, and what is wrong
     Status(Status),
+    /// Show the same in a browser of this machine
+    Page(Page),
     /// Ask the API server and every agent what is wrong, and say of each thing what to do next
     Doctor(Doctor),
     /// Have the agents fetch, install, reload and verify their certificates now, one after the other
@@ -82,6 +86,7 @@ pub fn run(line: &KubectlLine) -> Result<(String, Option<Failure>), Failure> {
     let KubectlLine { cluster, command } = line;
     match command {
         Command::Status(args) => status::run(cluster, args),
+        Command::Page(args) => page::run(cluster, args).map(|()| (String::new(), None)),
         Command::Doctor(args) => doctor::run(cluster, args),
         Command::Renew(args) => renew::run(cluster, args).map(|()| (String::new(), None)),
         Command::Explain(args) => explain::run(cluster, args).map(|text| (text, None)),

@@ -14,7 +14,6 @@ use std::time::SystemTime;
 
 use clap::Args;
 use rustls::ServerConfig;
-use tokio::net::TcpListener;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 use tokio::sync::mpsc;
@@ -114,7 +113,9 @@ pub fn run(args: &Signer) -> Result<(), Failure> {
 async fn drive(args: &Signer, timetable: Timetable) -> Result<(), Failure> {
     let api = Api::of_service_account(&args.service_account)
         .map_err(|error| Failure::of(Exit::Again, error.reason(), &error))?;
-    let listener = listen(args.port).await?;
+    let listener = connections::bind_all(args.port).await.map_err(|error| {
+        Failure::new(Exit::Again, "PortTaken", format!("cannot listen on port {}: {error}", args.port))
+    })?;
     let (words, told) = mpsc::channel(events::MOST_WAITING);
     let authorities = Arc::new(Authorities::new(api.clone(), &args.signer_name, timetable, words.clone()));
     let (mut candidate, leading) = Candidate::new(api.clone(), &args.identity);
@@ -157,19 +158,6 @@ async fn drive(args: &Signer, timetable: Timetable) -> Result<(), Failure> {
     drop(end);
     let _ = timeout(LAST_ANSWERS_WITHIN, server).await;
     Ok(())
-}
-
-async fn listen(port: u16) -> Result<TcpListener, Failure> {
-    use std::net::Ipv4Addr;
-    use std::net::Ipv6Addr;
-    let listener = match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await {
-        Ok(listener) => Ok(listener),
-        // A machine without IPv6 says so in one of several ways; a port that is taken is taken in both.
-        Err(_) => TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await,
-    };
-    listener.map_err(|error| {
-        Failure::new(Exit::Again, "PortTaken", format!("cannot listen on port {port}: {error}"))
-    })
 }
 
 async fn first_leaf(authorities: &Authorities, (service, namespace): &(String, String)) -> Serving {

@@ -7,6 +7,8 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
+use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
 use std::pin::Pin;
 use std::pin::pin;
 use std::sync::Arc;
@@ -101,6 +103,15 @@ struct Seat {
 struct Answering {
     seat: Arc<Seat>,
     numbers: Arc<AtomicU64>,
+}
+
+/// Binds a port of all addresses: of IPv6 and IPv4 if the machine has both.
+pub async fn bind_all(port: u16) -> io::Result<TcpListener> {
+    match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await {
+        Ok(listener) => Ok(listener),
+        // A machine without IPv6 says so in one of several ways; a port that is taken is taken in both.
+        Err(_) => TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await,
+    }
 }
 
 /// Takes connections until `stopped` closes, and returns when the last of them has ended. An answer that `longest_answer`

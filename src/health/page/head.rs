@@ -11,6 +11,7 @@ use crate::health::page::part;
 use crate::health::page::quorum;
 use crate::health::page::style::STYLE;
 use crate::health::probe;
+use crate::health::snapshot::Settings;
 use crate::health::snapshot::Snapshot;
 use crate::health::text::Text;
 use crate::health::verdict::Verdict;
@@ -18,9 +19,21 @@ use crate::health::verdict::Verdict;
 /// Everything before the sections.
 pub fn head(page: &mut Html, snapshot: &Snapshot, now: SystemTime) {
     let node = &snapshot.node;
-    let (tone, word) = verdict(snapshot.verdict(now));
+    top(page, node.cluster_name.as_ref(), &node.pod, verdict(snapshot.verdict(now)));
+    page.raw("<p class=note>").text(format_args!("node {}, {}", node.node_id, node.roles));
+    if let Some(id) = &node.cluster_id {
+        page.raw(" · cluster id <code>").text(id).raw("</code>");
+    }
+    if snapshot.settings.as_ref().is_some_and(Settings::is_pending) {
+        page.raw(" · <b class=warn>restart pending</b>: the settings have changed");
+    }
+    page.raw("</p></header>");
+}
+
+/// The page's begin, up to the verdict on what it is about.
+pub fn top(page: &mut Html, cluster: Option<&Text>, title: &Text, (tone, word): (Tone, &'static str)) {
     page.raw("<!doctype html><html lang=en><head><meta charset=utf-8><title>")
-        .text(&node.pod)
+        .text(title)
         .raw(": ")
         .raw(word);
     page.raw("</title><meta name=viewport content=\"width=device-width,initial-scale=1\">");
@@ -34,20 +47,16 @@ pub fn head(page: &mut Html, snapshot: &Snapshot, now: SystemTime) {
         Tone::Bad => "d1242f",
     });
     page.raw("'/></svg>\"><style>").raw(STYLE).raw("</style></head><body><header><p class=over>kraftlet");
-    if let Some(name) = &node.cluster_name {
+    if let Some(name) = cluster {
         page.raw(" · cluster ").text(name);
     }
     page.raw("</p><h1>")
-        .text(&node.pod)
+        .text(title)
         .raw("</h1><p class=\"verdict ")
         .raw(tone.class())
         .raw("\">")
-        .raw(word);
-    page.raw("</p><p class=note>").text(format_args!("node {}, {}", node.node_id, node.roles));
-    if let Some(id) = &node.cluster_id {
-        page.raw(" · cluster id <code>").text(id).raw("</code>");
-    }
-    page.raw("</p></header>");
+        .raw(word)
+        .raw("</p>");
 }
 
 /// The few answers that most people come for.
@@ -104,7 +113,7 @@ fn answer(
 }
 
 /// A tile up to its note, which comes next.
-fn tile(page: &mut Html, name: &'static str, tone: Tone, value: impl FnOnce(&mut Html)) {
+pub fn tile(page: &mut Html, name: &'static str, tone: Tone, value: impl FnOnce(&mut Html)) {
     page.raw("<div class=").raw(tone.class()).raw("><dt>").raw(name).raw("</dt><dd>");
     value(page);
     page.raw("</dd><dd class=note>");
@@ -123,7 +132,8 @@ pub fn foot(page: &mut Html, snapshot: &Snapshot, now: SystemTime) {
     page.raw(", began ").ago(agent.started_at, now).raw("</p></footer></body></html>\n");
 }
 
-fn verdict(verdict: Verdict) -> (Tone, &'static str) {
+/// How it is, in a word.
+pub fn verdict(verdict: Verdict) -> (Tone, &'static str) {
     match verdict {
         Verdict::Healthy => (Tone::Good, "healthy"),
         Verdict::Warned => (Tone::Warn, "healthy, and will not stay so"),

@@ -13,6 +13,7 @@ pub mod channels;
 pub mod quorum;
 pub mod part;
 pub mod head;
+pub mod fleet;
 
 use std::time::SystemTime;
 

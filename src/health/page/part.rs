@@ -19,7 +19,13 @@ const MOST_LINES: usize = 10;
 
 /// What it is in the quorum.
 pub fn member(page: &mut Html, member: &Member, now: SystemTime) {
-    let (tone, word) = match member.standing {
+    let (tone, word) = standing(member.standing);
+    row(page, "<dt>In the quorum</dt><dd>", tone, word, &member.sentence, member.since, now);
+}
+
+/// The same in a word.
+pub fn standing(standing: MemberStanding) -> (Tone, &'static str) {
+    match standing {
         MemberStanding::Unknown => (Tone::Quiet, "not known yet"),
         MemberStanding::Leader => (Tone::Good, "leads"),
         MemberStanding::CaughtUp => (Tone::Good, "caught up"),
@@ -30,8 +36,7 @@ pub fn member(page: &mut Html, member: &Member, now: SystemTime) {
         MemberStanding::NotAVoter => (Tone::Bad, "no voter"),
         MemberStanding::LostIdentity => (Tone::Bad, "lost its identity"),
         MemberStanding::Unseen => (Tone::Bad, "not seen by the leader"),
-    };
-    row(page, "<dt>In the quorum</dt><dd>", tone, word, &member.sentence, member.since, now);
+    }
 }
 
 /// What it is as a broker.

@@ -31,7 +31,8 @@ pub fn add(configuration: &mut Value, ours: &Certificate, now: SystemTime) -> bo
     changed
 }
 
-/// The bundle with `ours` in it and without those that have expired, the newest first. What cannot be read is dropped.
+/// The bundle with `ours` in it and without those that have expired; of too many the oldest go. What cannot be read is
+/// dropped.
 fn with(bundle: &str, ours: &Certificate, now: SystemTime) -> String {
     let pem = STANDARD.decode(bundle).unwrap_or_default();
     let mut all = chain::parse_pem(&pem).unwrap_or_default();
@@ -39,7 +40,7 @@ fn with(bundle: &str, ours: &Certificate, now: SystemTime) -> String {
     if all.iter().all(|one| one.fingerprint() != ours.fingerprint()) {
         all.push(ours.clone());
     }
-    all.sort_by(|a, b| b.not_after().cmp(&a.not_after()).then_with(|| a.fingerprint().cmp(&b.fingerprint())));
+    all.sort_by_key(|one| std::cmp::Reverse(one.not_after()));
     while all.len() > MOST_AUTHORITIES {
         let Some(oldest) = all.iter().rposition(|one| one.fingerprint() != ours.fingerprint()) else { break };
         all.remove(oldest);
@@ -49,6 +50,7 @@ fn with(bundle: &str, ours: &Certificate, now: SystemTime) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::time::Duration;
 
     use super::*;
@@ -63,7 +65,7 @@ mod tests {
         Ca::self_signed("kraftlet webhook", key, serial, life, begins).unwrap().certificate().clone()
     }
 
-    fn read(configuration: &Value) -> Vec<String> {
+    fn read(configuration: &Value) -> BTreeSet<String> {
         let bundle = configuration["webhooks"][0]["clientConfig"]["caBundle"].as_str().unwrap();
         let all = chain::parse_pem(&STANDARD.decode(bundle).unwrap()).unwrap();
         all.iter().map(|one| one.fingerprint().short()).collect()
@@ -78,10 +80,10 @@ mod tests {
         assert!(add(&mut configuration, &a, now));
         assert!(!add(&mut configuration, &a, now), "once is enough");
         assert!(add(&mut configuration, &b, now));
-        assert_eq!(read(&configuration), [b.fingerprint().short(), a.fingerprint().short()]);
+        assert_eq!(read(&configuration), [&a, &b].map(|one| one.fingerprint().short()).into());
         let later = now + Duration::from_secs(90 * 60);
         assert!(add(&mut configuration, &b, later));
-        assert_eq!(read(&configuration), [b.fingerprint().short()]);
+        assert_eq!(read(&configuration), [b.fingerprint().short()].into());
     }
 
     #[test]

@@ -3,10 +3,8 @@
 use serde_json::Value;
 use serde_json::json;
 
+use crate::inject::words;
 use crate::signer::authorities::owner::Owner;
-
-/// In the namespace of each cluster: one name for all of them, so that a right to write can be given to it alone.
-pub const TRUST: &str = "kraftlet-trust";
 
 /// In the signer's own namespace, with the key `ca.crt`: whom to trust as the signer.
 pub const SERVING_CA: &str = "kraftlet-serving-ca";
@@ -27,7 +25,7 @@ impl Entry {
     pub fn of(owner: &Owner, own: &str) -> Self {
         match owner {
             Owner::Cluster { namespace, cluster } => {
-                Self { namespace: namespace.clone(), name: TRUST, key: format!("{cluster}.crt") }
+                Self { namespace: namespace.clone(), name: words::TRUST, key: format!("{cluster}.crt") }
             }
             Owner::Signer => Self { namespace: own.to_owned(), name: SERVING_CA, key: "ca.crt".to_owned() },
         }
@@ -74,7 +72,10 @@ mod tests {
     fn trust_is_published_where_pods_look_for_it() {
         let owner = Owner::Cluster { namespace: "prod".into(), cluster: "events".into() };
         let entry = Entry::of(&owner, "kraftlet-system");
-        assert_eq!((entry.namespace.as_str(), entry.name, entry.key.as_str()), ("prod", TRUST, "events.crt"));
+        assert_eq!(
+            (entry.namespace.as_str(), entry.name, entry.key.as_str()),
+            ("prod", words::TRUST, "events.crt")
+        );
         assert_eq!(entry.patch("x"), json!({"data": {"events.crt": "x"}}));
         assert_eq!(Entry::of(&Owner::Signer, "kraftlet-system").namespace, "kraftlet-system");
         let name = bundle_name("kraftlet.dev/kafka-node", &owner);

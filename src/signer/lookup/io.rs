@@ -11,13 +11,13 @@ use serde_json::json;
 use crate::certificates::signing::AUDIENCE;
 use crate::cluster::model::Cluster;
 use crate::cluster::parse;
+use crate::inject::words;
 use crate::kubernetes::error::ApiError;
 use crate::kubernetes::io::Api;
 use crate::kubernetes::resource::Resource;
 use crate::pod::name::PodName;
 use crate::signer::admit;
 use crate::signer::admit::Claim;
-use crate::signer::admit::SETTINGS_KEY;
 use crate::signer::objects::ConfigMap;
 use crate::signer::objects::Object;
 use crate::signer::objects::Pod;
@@ -106,8 +106,8 @@ impl Lookup {
         if let Some((_, cluster)) = self.locked().get(&key).filter(|(parsed, _)| *parsed == version) {
             return Ok(Arc::clone(cluster));
         }
-        let text = found.data.get(SETTINGS_KEY).ok_or_else(none)?;
-        let cluster = parse::parse(SETTINGS_KEY, text.as_bytes()).map_err(|problems| {
+        let text = found.data.get(words::SETTINGS_KEY).ok_or_else(none)?;
+        let cluster = parse::parse(words::SETTINGS_KEY, text.as_bytes()).map_err(|problems| {
             let first = problems.problems.first();
             let problem = first.map(|one| one.message.chars().take(300).collect()).unwrap_or_default();
             Refusal::SettingsInvalid { config_map: called(), problem }
