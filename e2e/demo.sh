@@ -18,6 +18,7 @@ set -euo pipefail
 usage() {
     cat <<'TEXT'
 usage: e2e/demo.sh [--kafka VERSION] [--mode MODE] [--quorum QUORUM] [--reload MODE] [--once] [--brief] [--keep]
+       e2e/demo.sh --kubernetes [--once] [--keep]
 
 Installs what is missing, fetches Kafka, builds kraftlet, prepares a cluster in a temporary folder with `kraftlet init`,
 starts the nodes on loopback addresses with a sidecar beside each, produces and consumes with mutual TLS. Then clients
@@ -30,6 +31,7 @@ started, and the nodes get a new CA. Stays up until Ctrl-C.
   --once            end when everything has been shown, with a summary
   --brief           end when the nodes have been shown, before anything is renewed
   --keep            leave the folder there
+  --kubernetes      in pods of a real Kubernetes instead (needs root and Go 1.26)
 TEXT
 }
 
@@ -79,6 +81,9 @@ stop_others() {
 }
 
 main() {
+    if [[ "${1-}" == --kubernetes ]]; then
+        exec "$E2E_DIR/kubernetes/demo.sh" "${@:2}"
+    fi
     read_arguments "$@"
     install_missing
     fetch_and_build "$KAFKA"

@@ -1,10 +1,8 @@
 #!/usr/bin/env bash
 # kraftlet on a real Kubernetes with real Kafka in real containers: one node in a network namespace of its own.
 set -euo pipefail
-# shellcheck source=kubernetes/lib.sh
-. "$(dirname "${BASH_SOURCE[0]}")/kubernetes/lib.sh"
-# shellcheck source=install.sh
-. "$E2E_DIR/install.sh"
+# shellcheck source=kubernetes/cluster.sh
+. "$(dirname "${BASH_SOURCE[0]}")/kubernetes/cluster.sh"
 # shellcheck source=kubernetes/kafka.sh
 . "$KUBERNETES_DIR/kafka.sh"
 
@@ -12,7 +10,6 @@ set -euo pipefail
 KUBERNETES_CASES=(admission pod-certificates combined signer attach cert-manager)
 # It mostly waits, so the others are run beside it; but not the one that takes the webhook away.
 WAITS="pod-certificates"
-KEEP_CLUSTER=
 RUNNING=
 BESIDE=
 
@@ -57,16 +54,6 @@ clean_up() {
     exit "$code"
 }
 
-install_kraftlet() {
-    K apply -k "$KUBERNETES_DIR/install" >&2
-    # Of a cluster that was kept, with the images of now.
-    [[ -z "$KEEP_CLUSTER" ]] || K -n kraftlet-system rollout restart deployment >&2
-    K -n kraftlet-system rollout status deployment --timeout 120s >&2 || {
-        show_pods kraftlet-system
-        die 1 "manifests/install did not come up"
-    }
-}
-
 show_case() {
     local name="$1" log="$CACHE_DIR/logs/kubernetes-$1.log" started=$SECONDS code=0
     run_alone "$name" >"$log" 2>&1 </dev/null &
@@ -109,23 +96,10 @@ run_alone() {
 main() {
     local name failed=0
     read_arguments "$@"
-    [[ "$(id -u)" == 0 ]] || die 2 "only root may make network namespaces and containers; run as root"
-    mkdir -p "$CACHE_DIR/logs"
-    install_missing
-    "$KUBERNETES_DIR/build.sh"
-    if [[ -z "${KRAFTLET-}" ]]; then
-        build_release
-        export KRAFTLET="$RELEASE_BINARY"
-    fi
-    "$KUBERNETES_DIR/images.sh"
+    prepare
     trap clean_up EXIT
     trap 'exit 130' INT TERM
-    if [[ -n "$KEEP_CLUSTER" && -d "$CLUSTER_FOLDER" ]]; then
-        load_images
-    else
-        "$KUBERNETES_DIR/up.sh" node
-    fi
-    install_kraftlet
+    begin_cluster
     for name in "${KUBERNETES_CASES[@]}"; do
         if [[ "$name" == "$WAITS" ]]; then
             show_beside "$name" &

@@ -31,8 +31,24 @@ same_as_inject() {
     diff "$FOLDER/by-webhook" "$FOLDER/by-inject"
 }
 
+# Every example is what the API server and Pod Security take, and what the webhook lets in.
+example_is_taken() {
+    local output
+    output="$(K kustomize "$REPO_DIR/manifests/examples/$1" | KN apply --dry-run=server -f - 2>&1)" || {
+        say "$output"
+        return 1
+    }
+    say "$output"
+    [[ "$output" != *"would violate"* ]]
+}
+
 run_case() {
-    local wrong
+    local wrong name
+    K label namespace "$NAMESPACE" pod-security.kubernetes.io/warn=restricted
+    for name in "$REPO_DIR"/manifests/examples/*/; do
+        name="$(basename "$name")"
+        expect "manifests/examples/$name is taken, under Pod Security restricted" example_is_taken "$name"
+    done
     expect "settings that make no cluster are refused as they are applied, with line and column" \
         refused_with 'cluster.yaml:5:1: ' < <(settings_of | sed 's/kafkaVersion: .*/kafkaversion: 4.4.0/')
     expect "a StatefulSet is let in before its settings, with a warning" \

@@ -50,6 +50,7 @@ run_case() {
     first="$(fingerprint "$FOLDER/node.crt")"
     expect "every channel shows the leaf of the Secret" until_true 60 all_show "$first" "${PODS[@]}"
     expect "kubectl kraftlet status says so" person status
+    expect "its page shows it in a browser" page_shows "3 of 3" "caught up"
     expect "its pods may do nothing at the API server" not rights_of default
     start_load ca next
 
@@ -87,6 +88,22 @@ run_case() {
     done
     expect "Kafka was never restarted" test "$(kafka_restarts)" == 0
     expect "no request failed, no record was lost" stop_load
+}
+
+# page_shows TEXT...: what kubectl kraftlet page serves to this machine.
+page_shows() {
+    local text page code=0
+    nsenter --net="/run/netns/$CLUSTER_NAMESPACE" -- env PATH="$KUBERNETES_BIN:$PATH" \
+        KUBECONFIG="$CLUSTER_FOLDER/admin.kubeconfig" "$KRAFTLET" --kubernetes page --namespace "$NAMESPACE" --port 19645 &
+    page=$!
+    until_true 20 in_cluster curl -fsS --max-time 15 -o "$FOLDER/page.html" http://127.0.0.1:19645/ || code=1
+    for text in "$@"; do
+        grep -q -F -e "$text" "$FOLDER/page.html" || code=1
+    done
+    # nsenter has become kraftlet, which ends well.
+    kill -TERM "$page" 2>/dev/null || code=1
+    wait "$page" || code=1
+    return "$code"
 }
 
 # all_trust COUNT POD...

@@ -6,9 +6,6 @@ PODS=(events-broker-{0,1,2} events-controller-{0,1,2})
 # shellcheck disable=SC2034  # read by kafka.sh
 BROKERS=events-broker
 
-# Clients show no certificate here, so that the nodes' CA is the only one.
-SETTINGS='s/^    formed:.*/    superUsers: ["User:ANONYMOUS"]\n    listeners:\n    - {name: CONTROLLER, port: 9093, for: [controllers]}\n    - {name: INTERNAL, port: 9091, for: [brokers]}\n    - {name: CLIENT, port: 9092, for: [clients], clientAuth: none}/; s/lifetime: 30d/lifetime: 4m\n        renewAtPercent: 40/'
-
 signer_address() {
     K -n kraftlet-system get service kraftlet-signer -o jsonpath='{.spec.clusterIP}'
 }
@@ -60,7 +57,7 @@ no_signer() {
 
 run_case() {
     local before token
-    example dedicated "$SETTINGS" | KN apply -f -
+    example dedicated "$(settings_with 4m 40)" | KN apply -f -
     expect "plain StatefulSets of controllers and brokers become ready" until_true 300 await_ready "${PODS[@]}"
     expect "their quorum is healthy" until_true 60 is_healthy "${PODS[@]}"
     expect "kubectl kraftlet status says so" person status

@@ -77,7 +77,7 @@ pub struct Signer {
     #[arg(long, env = "KRAFTLET_SERVICE_ACCOUNT", default_value = SERVICE_ACCOUNT, value_name = "FOLDER")]
     service_account: PathBuf,
     /// How to write the log
-    #[arg(long, env = "KRAFTLET_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    #[arg(long, env = "KRAFTLET_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]
     log_format: LogFormat,
 }
 
