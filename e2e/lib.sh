@@ -186,6 +186,11 @@ build_release() {
     RELEASE_BINARY="$RELEASE_FOLDER/kraftlet"
 }
 
+# The fleet's benchmark, of the same code.
+build_fleet() {
+    release_build -p kraftlet-e2e --bin fleet
+}
+
 # release_build ARGUMENT...: builds what cargo is told to, as the release is built. Sets RELEASE_FOLDER.
 release_build() {
     local target=x86_64-unknown-linux-gnu flags="-C target-feature=+crt-static" glibc
