@@ -7,20 +7,20 @@ set -euo pipefail
 . "$KUBERNETES_DIR/kafka.sh"
 
 # Each is a file of the same name in e2e/kubernetes/cases, with a function `run_case`, in a namespace of its own.
-KUBERNETES_CASES=(admission pod-certificates combined signer attach cert-manager)
-# It mostly waits, so the others are run beside it; but not the one that takes the webhook away.
-WAITS="pod-certificates"
+KUBERNETES_CASES=(admission combined signer pod-certificates cert-manager attach)
 RUNNING=
-BESIDE=
+# Whether the kubelet is left to renew pod certificates by itself.
+PATIENT=
 
 usage() {
     cat <<TEXT
-usage: e2e/kubernetes.sh [--case NAME] [--keep]
+usage: e2e/kubernetes.sh [--case NAME] [--patient] [--keep]
 
 Builds Kubernetes from its Go modules (once, ten minutes), makes the images, starts a cluster, applies
 manifests/install, and runs each case there. Needs root. Prints a line for each case; the exit code is 1 if any failed.
 What a case said is in e2e/cache/logs/kubernetes-NAME.log, and where it failed, what its pods said.
   --case NAME   only this one, or several: ${KUBERNETES_CASES[*]}
+  --patient     let the kubelet renew pod certificates by itself, which takes a quarter of an hour, and not as it begins
   --keep        leave the cluster up, or use the one that was left; e2e/kubernetes/down.sh ends it
 TEXT
 }
@@ -35,6 +35,10 @@ read_arguments() {
                 cases+=("$2")
                 shift
                 ;;
+            --patient)
+                # shellcheck disable=SC2034  # read by a case
+                PATIENT=yes
+                ;;
             --keep) KEEP_CLUSTER=yes ;;
             --help) usage && exit 0 ;;
             *) die 64 "unknown argument \"$1\"; see e2e/kubernetes.sh --help" ;;
@@ -45,11 +49,9 @@ read_arguments() {
 }
 
 clean_up() {
-    local code=$? pid
+    local code=$?
     trap - EXIT INT TERM
-    for pid in "$RUNNING" "$BESIDE"; do
-        [[ -z "$pid" ]] || kill "$pid" 2>/dev/null || true
-    done
+    [[ -z "$RUNNING" ]] || kill "$RUNNING" 2>/dev/null || true
     [[ -n "$KEEP_CLUSTER" ]] || "$KUBERNETES_DIR/down.sh"
     exit "$code"
 }
@@ -74,12 +76,6 @@ show_case() {
     return 1
 }
 
-# The one that waits, which is ended with us.
-show_beside() {
-    trap 'kill "$RUNNING" 2>/dev/null; exit 130' TERM
-    show_case "$1"
-}
-
 run_alone() {
     local name="$1"
     FOLDER="$(mktemp -d "/tmp/kraftlet-$name.XXXXXX")"
@@ -101,15 +97,8 @@ main() {
     trap 'exit 130' INT TERM
     begin_cluster
     for name in "${KUBERNETES_CASES[@]}"; do
-        if [[ "$name" == "$WAITS" ]]; then
-            show_beside "$name" &
-            BESIDE=$!
-        else
-            show_case "$name" || failed=$((failed + 1))
-        fi
+        show_case "$name" || failed=$((failed + 1))
     done
-    [[ -z "$BESIDE" ]] || wait "$BESIDE" || failed=$((failed + 1))
-    BESIDE=
     ((failed == 0)) || exit 1
 }
 

@@ -4,14 +4,6 @@ set -uo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-is_alive() {
-    [[ -d "/proc/$1" ]] && ! grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null
-}
-
-is_dead() {
-    ! is_alive "$1"
-}
-
 # stop NAME [SIGNAL]
 stop() {
     local pid

@@ -34,3 +34,8 @@ load_images() {
         containers images import --no-unpack "$image" >/dev/null
     done
 }
+
+# is_dead PID: it has ended, or is only waited for.
+is_dead() {
+    [[ ! -d "/proc/$1" ]] || grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null
+}

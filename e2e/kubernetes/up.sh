@@ -3,6 +3,7 @@
 #
 #   api    etcd and kube-apiserver alone
 #   node   also kube-controller-manager, kube-scheduler, containerd, kubelet, kube-proxy and CoreDNS
+#   kubelet   ends the kubelet of such a cluster, and starts another
 #
 # State is in CLUSTER_FOLDER. Every process that is started has its pid there, and down.sh ends it.
 set -euo pipefail
@@ -213,7 +214,7 @@ make_cgroups() {
     done
 }
 
-start_kubelet() {
+prepare_kubelet() {
     make_cgroups
     # The kubelet changes these for the whole machine; down.sh puts them back.
     sysctl vm.overcommit_memory vm.panic_on_oom kernel.panic kernel.panic_on_oops kernel.keys.root_maxkeys \
@@ -242,11 +243,23 @@ podLogsDir: $CLUSTER_FOLDER/pod-logs
 volumePluginDir: $CLUSTER_FOLDER/volume-plugins
 maxPods: 110
 TEXT
+}
+
+start_kubelet() {
     start kubelet "$KUBERNETES_BIN/kubelet" --config "$ETC/kubelet.yaml" --kubeconfig "$CLUSTER_FOLDER/kubelet.kubeconfig" \
         --hostname-override "$NODE" --node-ip "$NODE_IP" --root-dir "$CLUSTER_FOLDER/kubelet" \
         --node-labels "topology.kubernetes.io/zone=zone-a"
     wait_for 180 "the node is ready" node_is_ready
     wait_for 60 "DNS is ready" in_cluster curl -fsS http://127.0.0.1:8181/ready
+}
+
+# Another kubelet takes over what the last one has started.
+restart_kubelet() {
+    local pid
+    pid="$(<"$CLUSTER_FOLDER/pid/kubelet")"
+    kill "$pid"
+    until_true 30 is_dead "$pid" || die 1 "the kubelet does not end"
+    start_kubelet
 }
 
 node_is_ready() {
@@ -269,7 +282,11 @@ TEXT
 
 main() {
     local mode
-    mode="$(one_of mode "${1-node}" api node)"
+    mode="$(one_of mode "${1-node}" api node kubelet)"
+    if [[ "$mode" == kubelet ]]; then
+        restart_kubelet
+        return
+    fi
     [[ ! -e "$CLUSTER_FOLDER" ]] || die 2 "$CLUSTER_FOLDER is there already; e2e/kubernetes/down.sh removes it"
     mkdir -p "$CLUSTER_FOLDER"/{pid,log,pki,etc}
     say "starting Kubernetes $KUBERNETES_VERSION in $CLUSTER_FOLDER ..."
@@ -280,6 +297,7 @@ main() {
     start_control
     start_dns
     start_containerd
+    prepare_kubelet
     start_kubelet
     start_proxy
 }
