@@ -118,7 +118,8 @@ main() {
             watch_renewals
         done
     fi
-    stop_load
+    stop_load >"$FOLDER/sums" || { cat "$FOLDER/sums" >&2 && die 1 "a request failed"; }
+    grep -E '^(sent|failed|lost|probes|leaves_seen|leaders)' "$FOLDER/sums"
     [[ "$(kafka_restarts)" == 0 ]] || die 1 "a Kafka was restarted"
     event "done in $SECONDS s: no request failed, nothing was lost, no container was restarted"
 }

@@ -25,8 +25,8 @@ libraries() {
 }
 
 make_kafka() {
-    local out="$IMAGES/kafka-$KAFKA.tar" files
-    [[ ! "$out" -nt "$KUBERNETES_DIR/kafka-image/kafka-server-start.sh" ]] || return 0
+    local out="$IMAGES/kafka-$KAFKA.tar" files sources=("$KUBERNETES_DIR/kafka-image" "$E2E_DIR/java" "$REPO_DIR/images/archive.py")
+    [[ ! -e "$out" || -n "$(find "${sources[@]}" -newer "$out")" ]] || return 0
     fetch_kafka "$KAFKA"
     make_runtime
     java_class_path "$KAFKA" ClusterClient >/dev/null

@@ -161,12 +161,16 @@ load_says() {
     KN exec load -- /bin/busybox grep -c -F -e "$1" /tmp/load.tsv >/dev/null 2>&1
 }
 
-# Ends the load and prints its sums; fails where a request failed.
+# Ends the load and prints its sums; fails where a request failed, where a new connection was refused, and where none was
+# ever made.
 stop_load() {
-    KN exec load -- /bin/busybox kill -TERM 1
+    # The container may end before the command in it.
+    KN exec load -- /bin/busybox kill -TERM 1 || true
     until_true 60 load_has_ended || die 1 "the load does not end"
-    KN logs load
-    [[ "$(KN get pod load -o jsonpath='{.status.containerStatuses[0].state.terminated.exitCode}')" == 0 ]]
+    KN logs load | tee "$FOLDER/load.log"
+    [[ "$(KN get pod load -o jsonpath='{.status.containerStatuses[0].state.terminated.exitCode}')" == 0 ]] || return 1
+    awk '$1 == "probes" { made = $2 } $1 == "refused" { refused = $2 } END { exit !(made > 0 && refused == 0) }' \
+        "$FOLDER/load.log" || return 1
     KN delete pod/load secret/load >/dev/null
 }
 

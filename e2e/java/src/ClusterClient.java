@@ -376,12 +376,16 @@ public final class ClusterClient {
     }
 
     static SSLContext context(Properties properties) throws Exception {
-        String own = Files.readString(Path.of(properties.getProperty("ssl.keystore.location")));
         String trusted = Files.readString(Path.of(properties.getProperty("ssl.truststore.location")));
-        List<Certificate> chain = new ArrayList<>(certificates(own));
         KeyStore keys = KeyStore.getInstance("PKCS12");
         keys.load(null, null);
-        keys.setKeyEntry("own", privateKey(own, chain.get(0)), new char[0], chain.toArray(new Certificate[0]));
+        String keystore = properties.getProperty("ssl.keystore.location");
+        // Not every cluster asks its clients for a certificate.
+        if (keystore != null) {
+            String own = Files.readString(Path.of(keystore));
+            List<Certificate> chain = new ArrayList<>(certificates(own));
+            keys.setKeyEntry("own", privateKey(own, chain.get(0)), new char[0], chain.toArray(new Certificate[0]));
+        }
         KeyManagerFactory keyManagers = KeyManagerFactory.getInstance(KeyManagerFactory.getDefaultAlgorithm());
         keyManagers.init(keys, new char[0]);
         KeyStore anchors = KeyStore.getInstance("PKCS12");

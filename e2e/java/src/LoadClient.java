@@ -6,6 +6,7 @@ import java.net.InetSocketAddress;
 import java.net.Socket;
 import java.net.SocketException;
 import java.net.SocketTimeoutException;
+import java.net.UnknownHostException;
 import java.nio.file.Path;
 import java.security.cert.X509Certificate;
 import java.time.Duration;
@@ -326,10 +327,11 @@ public final class LoadClient {
         }
     }
 
-    /** Whether nobody listens or a node that stops has closed the connection, which says nothing of certificates. */
+    /** Whether nobody listens or is called so, or a node that stops has closed the connection, which says nothing of certificates. */
     private static boolean closed(Throwable problem) {
         for (Throwable cause = problem; cause != null; cause = cause.getCause()) {
-            if (cause instanceof EOFException || cause instanceof SocketException || cause instanceof SocketTimeoutException) {
+            if (cause instanceof EOFException || cause instanceof SocketException || cause instanceof SocketTimeoutException
+                    || cause instanceof UnknownHostException) {
                 return true;
             }
         }
