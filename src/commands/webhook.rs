@@ -6,7 +6,6 @@ use std::time::Duration;
 use std::time::SystemTime;
 
 use clap::Args;
-use serde::Deserialize;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 use tokio::sync::watch;
@@ -24,7 +23,6 @@ use crate::inject::ours::Means;
 use crate::inject::serving::io::Identity;
 use crate::kubernetes::error::ApiError;
 use crate::kubernetes::io::Api;
-use crate::kubernetes::resource::Resource;
 use crate::pki::hostname::Host;
 
 /// Answer the API server's questions about pods that ask for kraftlet.
@@ -66,9 +64,6 @@ const LONGEST_ANSWER: Duration = Duration::from_secs(10);
 
 /// API servers keep some connections each; probes come and go.
 const MOST_CONNECTIONS: usize = 256;
-
-/// What the signer leaves for us: whom its own certificate is verified against.
-const SIGNER_CA: &str = "kraftlet-serving-ca";
 
 /// Serves until it is told to stop.
 pub fn run(args: &WebhookArgs) -> Result<(), Failure> {
@@ -145,20 +140,13 @@ struct Keeper<'a> {
     identity: Option<Identity>,
 }
 
-#[derive(Deserialize)]
-struct ConfigMap {
-    #[serde(default)]
-    data: std::collections::BTreeMap<String, String>,
-}
-
 impl Keeper<'_> {
     /// Renews what is due, and says it to those who have to know; whether there is a certificate that the API server
     /// trusts. What goes wrong is said, and tried again at the next look.
     async fn look(&mut self) -> bool {
         let now = SystemTime::now();
-        match self.signer_ca().await {
-            Ok(signer_ca) => self.webhook.set_means(Means { image: self.args.image.clone(), signer_ca }),
-            Err(error) => tracing::warn!(reason = error.reason(), "the signer's CA: {}", chain(&error)),
+        if let Err(error) = self.webhook.look_for_signer().await {
+            tracing::warn!(reason = error.reason(), "the signer's CA: {}", chain(&error));
         }
         let next = match &self.args.certificate_folder {
             Some(folder) => Identity::read(folder).map(Some),
@@ -189,15 +177,6 @@ impl Keeper<'_> {
             self.identity = Some(next);
         }
         true
-    }
-
-    async fn signer_ca(&self) -> Result<Option<String>, ApiError> {
-        let place = Resource::CONFIG_MAPS.named(self.api.namespace(), SIGNER_CA)?;
-        match self.api.get::<ConfigMap>(&place).await {
-            Ok(mut found) => Ok(found.data.remove("ca.crt")),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error),
-        }
     }
 }
 

@@ -28,9 +28,11 @@ use crate::health::connections::io::READ_WITHIN;
 use crate::inject::admit;
 use crate::inject::admit::Needs;
 use crate::inject::judge;
+use crate::inject::ours;
 use crate::inject::ours::Means;
 use crate::inject::refusal::Refusal;
 use crate::inject::review;
+use crate::inject::words;
 use crate::kubernetes::error::ApiError;
 use crate::kubernetes::io::Api;
 use crate::kubernetes::resource::Resource;
@@ -69,9 +71,21 @@ impl Webhook {
         Self { api, means: Mutex::new(Arc::new(means)), settings: Mutex::default() }
     }
 
-    /// Says anew what is added.
-    pub fn set_means(&self, means: Means) {
-        *self.means.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(means);
+    /// Reads whom pods have to trust as the signer, where there is one.
+    pub async fn look_for_signer(&self) -> Result<(), ApiError> {
+        let place = Resource::CONFIG_MAPS.named(self.api.namespace(), words::SERVING_CA)?;
+        let signer_ca = match self.api.get::<Value>(&place).await {
+            Ok(found) => found.pointer("/data/ca.crt").and_then(Value::as_str).map(str::to_owned),
+            Err(error) if error.is_not_found() => None,
+            Err(error) => return Err(error),
+        };
+        let image = self.means().image.clone();
+        *self.means.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(Means { image, signer_ca });
+        Ok(())
+    }
+
+    fn means(&self) -> Arc<Means> {
+        Arc::clone(&self.means.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// One HTTP request.
@@ -100,13 +114,14 @@ impl Webhook {
             Ok(Needs::Nothing(plan)) => Ok(plan),
             Ok(Needs::Settings(name)) => {
                 let cluster = self.cluster(&question.namespace, &name).await;
-                let means = Arc::clone(&self.means.lock().unwrap_or_else(PoisonError::into_inner));
-                admit::decide(&question, &name, cluster, &means)
+                let needs_signer = cluster.as_deref().is_ok_and(ours::needs_signer);
+                // Whoever has just installed both does not wait for the next look. Without an answer nobody is trusted.
+                if needs_signer && self.means().signer_ca.is_none() {
+                    let _ = self.look_for_signer().await;
+                }
+                admit::decide(&question, &name, cluster, &self.means())
             }
-            Ok(Needs::Means) => {
-                let means = Arc::clone(&self.means.lock().unwrap_or_else(PoisonError::into_inner));
-                admit::attach(&question, &means)
-            }
+            Ok(Needs::Means) => admit::attach(&question, &self.means()),
         };
         if let Err(refusal) = &outcome {
             tracing::info!(

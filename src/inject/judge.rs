@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::cluster::model::Cluster;
 use crate::cluster::parse;
 use crate::cluster::pool::Pool;
+use crate::inject::ours;
 use crate::inject::ours::Means;
 use crate::inject::plan;
 use crate::inject::plan::Plan;
@@ -75,7 +76,15 @@ pub fn stateful_set(
     let service = text(spec, "serviceName");
     let template = spec.get("template").unwrap_or(&Value::Null);
     let owner = Set { name, service, namespace };
-    let mut warnings = plan::manage(template, owner, config_map, cluster, means)?.warnings;
+    let mut warnings = Vec::new();
+    // Its pods are refused for that, and made as soon as it is known; the StatefulSet is right as it is.
+    let signer_is_unknown = ours::needs_signer(cluster) && means.signer_ca.is_none();
+    let with_any = Means { signer_ca: Some(String::new()), ..means.clone() };
+    let means = if signer_is_unknown { &with_any } else { means };
+    if signer_is_unknown {
+        warnings.push("pods wait for the signer, whose CA is not known yet; is it installed?".to_owned());
+    }
+    warnings.extend(plan::manage(template, owner, config_map, cluster, means)?.warnings);
     let pool = plan::pool(name, cluster)?;
     let replicas = spec.get("replicas").and_then(Value::as_u64).unwrap_or(1);
     let wanted = u64::try_from(pool.pods().count()).unwrap_or(u64::MAX);

@@ -43,6 +43,9 @@ pub const SETTINGS_FOLDER: &str = "/etc/kraftlet/settings";
 /// so that a right to write can be given to it alone.
 pub const TRUST: &str = "kraftlet-trust";
 
+/// The ConfigMap in the signer's own namespace that says, with the key `ca.crt`, whom to trust as the signer.
+pub const SERVING_CA: &str = "kraftlet-serving-ca";
+
 /// The ClusterTrustBundle of a cluster that kraftlet's signer signs for: names that are linked to a signer begin with its
 /// own (KEP-3257), and no dot is in a namespace's.
 pub fn trust_bundle(namespace: &str, cluster: &str) -> String {

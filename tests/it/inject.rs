@@ -293,6 +293,18 @@ fn a_stateful_set_is_judged_when_it_is_applied() {
         early.unwrap().warnings,
         ["there is no ConfigMap events in namespace prod, which should have the settings"]
     );
+    // The signer may come with the next command; pods are refused until then.
+    let without = Means { signer_ca: None, ..means() };
+    let decide = |question| admit::decide(question, "events", Ok(Arc::clone(&good)), &without);
+    assert_eq!(
+        decide(&question).unwrap().warnings,
+        ["pods wait for the signer, whose CA is not known yet; is it installed?"]
+    );
+    let mut member = pod();
+    member["metadata"]["ownerReferences"] =
+        json!([{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "events", "controller": true}]);
+    member["spec"]["subdomain"] = json!("events");
+    assert_eq!(decide(&self::question("pods", &member, &Value::Null)).unwrap_err().reason(), "SignerUnknown");
 }
 
 #[test]

@@ -6,9 +6,6 @@ use serde_json::json;
 use crate::inject::words;
 use crate::signer::authorities::owner::Owner;
 
-/// In the signer's own namespace, with the key `ca.crt`: whom to trust as the signer.
-pub const SERVING_CA: &str = "kraftlet-serving-ca";
-
 /// A key of a ConfigMap.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -27,7 +24,9 @@ impl Entry {
             Owner::Cluster { namespace, cluster } => {
                 Self { namespace: namespace.clone(), name: words::TRUST, key: format!("{cluster}.crt") }
             }
-            Owner::Signer => Self { namespace: own.to_owned(), name: SERVING_CA, key: "ca.crt".to_owned() },
+            Owner::Signer => {
+                Self { namespace: own.to_owned(), name: words::SERVING_CA, key: "ca.crt".to_owned() }
+            }
         }
     }
 
