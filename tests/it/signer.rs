@@ -212,7 +212,7 @@ fn a_pod_gets_the_certificate_that_its_settings_say_and_the_trust_is_published_b
     assert_eq!(trusted.as_deref(), Some(bundle.anchors()));
     assert!(stores.join("signer.json").exists());
     let log = bench.log();
-    assert!(log.contains("CertificateIssued") && log.contains("names=\"kafka-0.events.prod"), "{log}");
+    assert!(log.contains("CertificateIssued") && log.contains("\"names\":\"kafka-0.events.prod"), "{log}");
     assert!(!log.contains("token-0") && !log.contains("PRIVATE"), "{log}");
 }
 
