@@ -1,4 +1,4 @@
-//! A pod as it is being changed: each change is made at once, and noted as an operation of a JSON patch (RFC 6902).
+//! What is to be done to a pod, as operations of a JSON patch (RFC 6902), each fit for the pod as those before it leave it.
 //!
 //! Only two kinds of change are needed: a key of an object is set, or an item is put at the end of a list. Parents that
 //! are missing are made with them.
@@ -7,10 +7,10 @@ use serde::Serialize;
 use serde_json::Map;
 use serde_json::Value;
 
-/// A pod, and what has been done to it.
+/// A pod as it came, and what is to be done to it. The pod is not copied: that would take a tenth of a review.
 #[derive(Debug, Clone)]
-pub struct Draft {
-    value: Value,
+pub struct Draft<'a> {
+    pod: &'a Value,
     operations: Vec<Operation>,
 }
 
@@ -24,26 +24,20 @@ pub struct Operation {
     pub value: Value,
 }
 
-impl Draft {
+impl<'a> Draft<'a> {
     /// Begins with a pod as it came.
-    pub fn new(value: Value) -> Self {
-        Self { value, operations: Vec::new() }
+    pub fn new(pod: &'a Value) -> Self {
+        Self { pod, operations: Vec::new() }
     }
 
-    /// As it is now.
-    pub fn value(&self) -> &Value {
-        &self.value
-    }
-
-    /// What is at a JSON pointer.
-    pub fn at(&self, pointer: &str) -> Option<&Value> {
-        self.value.pointer(pointer)
+    /// The pod as it came.
+    pub fn pod(&self) -> &'a Value {
+        self.pod
     }
 
     /// Sets the key `key` of the object at `parent`.
     pub fn set(&mut self, parent: &str, key: &str, value: Value) {
-        if let Some(object) = self.value.pointer_mut(parent).and_then(Value::as_object_mut) {
-            object.insert(key.to_owned(), value.clone());
+        if self.finds(parent, Value::is_object) {
             self.note(format!("{parent}/{}", escaped(key)), value);
         } else if let Some((grandparent, own)) = parent.rsplit_once('/') {
             let object = Map::from_iter([(key.to_owned(), value)]);
@@ -54,18 +48,26 @@ impl Draft {
     /// Puts `item` at the end of the list `key` of the object at `parent`.
     pub fn push(&mut self, parent: &str, key: &str, item: Value) {
         let list = format!("{parent}/{}", escaped(key));
-        match self.value.pointer_mut(&list).and_then(Value::as_array_mut) {
-            Some(items) => {
-                items.push(item.clone());
-                self.note(format!("{list}/-"), item);
-            }
-            None => self.set(parent, key, Value::Array(vec![item])),
+        if self.finds(&list, Value::is_array) {
+            self.note(format!("{list}/-"), item);
+        } else {
+            self.set(parent, key, Value::Array(vec![item]));
         }
     }
 
     /// The changes, in their order.
     pub fn into_operations(self) -> Vec<Operation> {
         self.operations
+    }
+
+    /// Whether there is such a value now: in the pod, or in what has been put there since.
+    fn finds(&self, pointer: &str, is_such: fn(&Value) -> bool) -> bool {
+        let inside = |one: &Operation| {
+            let rest =
+                pointer.strip_prefix(&one.path).filter(|rest| rest.is_empty() || rest.starts_with('/'));
+            rest.and_then(|rest| one.value.pointer(rest)).is_some_and(is_such)
+        };
+        self.pod.pointer(pointer).is_some_and(is_such) || self.operations.iter().any(inside)
     }
 
     fn note(&mut self, path: String, value: Value) {
@@ -91,21 +93,12 @@ mod tests {
 
     #[test]
     fn missing_parents_are_made_in_one_operation() {
-        let mut draft = Draft::new(json!({"spec": {"containers": [{"name": "kafka"}]}}));
+        let pod = json!({"spec": {"containers": [{"name": "kafka"}]}});
+        let mut draft = Draft::new(&pod);
         draft.set("/metadata/annotations", "kraftlet.dev/injected", json!("1"));
         draft.push("/spec/containers/0", "env", json!({"name": "A"}));
         draft.push("/spec/containers/0", "env", json!({"name": "B"}));
         draft.set("/spec", "enableServiceLinks", json!(false));
-        assert_eq!(
-            draft.value(),
-            &json!({
-                "metadata": {"annotations": {"kraftlet.dev/injected": "1"}},
-                "spec": {
-                    "containers": [{"name": "kafka", "env": [{"name": "A"}, {"name": "B"}]}],
-                    "enableServiceLinks": false
-                }
-            })
-        );
         let operations = serde_json::to_value(draft.into_operations()).unwrap();
         assert_eq!(
             operations,

@@ -20,7 +20,7 @@ const CLASS_PATH: &str = "CLASSPATH";
 
 /// Has Kafka start with what `init` writes.
 pub fn manage(
-    draft: &mut Draft,
+    draft: &mut Draft<'_>,
     warnings: &mut Vec<String>,
     subject: &Subject<'_>,
     cluster: &Cluster,
@@ -48,7 +48,7 @@ pub fn manage(
 }
 
 /// Has the kubelet ask the agent whether Kafka serves, and wait for its word before a stop.
-pub fn ask_the_agent(draft: &mut Draft, warnings: &mut Vec<String>, subject: &Subject<'_>, port: u16) {
+pub fn ask_the_agent(draft: &mut Draft<'_>, warnings: &mut Vec<String>, subject: &Subject<'_>, port: u16) {
     let (pointer, name) = (subject.pointer(), subject.name());
     let ready = json!({"path": "/readyz", "port": port});
     match subject.container().get("readinessProbe") {
@@ -88,7 +88,7 @@ fn asks(probe: &Value, path: &str, port: u16) -> bool {
 }
 
 /// Puts the engine's jar before whatever else is in the class path.
-fn class_path(draft: &mut Draft, subject: &Subject<'_>, run_folder: &str) -> Result<(), Refusal> {
+fn class_path(draft: &mut Draft<'_>, subject: &Subject<'_>, run_folder: &str) -> Result<(), Refusal> {
     let jar = engine::jar(run_folder.as_ref()).display().to_string();
     let variables = subject.list("env");
     let found = variables.iter().enumerate().find(|(_, one)| text(one, "name") == Some(CLASS_PATH));

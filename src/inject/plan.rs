@@ -62,7 +62,7 @@ pub fn manage(
     }
     let user = subject.user()?;
     let mounts = Mounts::of(&subject, cluster)?;
-    let mut draft = Draft::new(pod.clone());
+    let mut draft = Draft::new(pod);
     let mut warnings = Vec::new();
     let name = json!(cluster.settings.name);
     set_if_other(&mut draft, "/metadata/labels", words::CLUSTER, name);
@@ -96,7 +96,7 @@ pub fn attach(
     let grace = pod.pointer("/spec/terminationGracePeriodSeconds").and_then(Value::as_u64);
     let grace = grace.unwrap_or(DEFAULT_GRACE_SECONDS);
     let mounts = mount::all_read_only(&subject);
-    let mut draft = Draft::new(pod.clone());
+    let mut draft = Draft::new(pod);
     let mut warnings = Vec::new();
     if let Some(name) = cluster {
         set_if_other(&mut draft, "/metadata/labels", words::CLUSTER, json!(name));
@@ -135,9 +135,10 @@ fn belongs(set: Set<'_>, cluster: &Cluster) -> Result<(), Refusal> {
 }
 
 /// What concerns the pod as a whole.
-fn whole_pod(draft: &mut Draft, user: User, grace: u64) {
-    if draft
-        .at("/spec/terminationGracePeriodSeconds")
+fn whole_pod(draft: &mut Draft<'_>, user: User, grace: u64) {
+    let pod = draft.pod();
+    if pod
+        .pointer("/spec/terminationGracePeriodSeconds")
         .and_then(Value::as_u64)
         .is_none_or(|found| found < grace)
     {
@@ -145,36 +146,36 @@ fn whole_pod(draft: &mut Draft, user: User, grace: u64) {
     }
     // Kubernetes writes its default, true, before anybody can ask; and of KAFKA_PORT=tcp://… nothing good comes.
     set_if_other(draft, "/spec", "enableServiceLinks", json!(false));
-    if draft.at("/spec/securityContext/fsGroup").is_none() {
+    if pod.pointer("/spec/securityContext/fsGroup").is_none() {
         draft.set("/spec/securityContext", "fsGroup", json!(user.gid));
-        if draft.at("/spec/securityContext/fsGroupChangePolicy").is_none() {
+        if pod.pointer("/spec/securityContext/fsGroupChangePolicy").is_none() {
             draft.set("/spec/securityContext", "fsGroupChangePolicy", json!("OnRootMismatch"));
         }
     }
 }
 
-fn set_if_other(draft: &mut Draft, parent: &str, key: &str, value: Value) {
-    if draft.at(parent).and_then(|parent| parent.get(key)) != Some(&value) {
+fn set_if_other(draft: &mut Draft<'_>, parent: &str, key: &str, value: Value) {
+    if draft.pod().pointer(parent).and_then(|parent| parent.get(key)) != Some(&value) {
         draft.set(parent, key, value);
     }
 }
 
-fn add_volume(draft: &mut Draft, volume: Value) {
+fn add_volume(draft: &mut Draft<'_>, volume: Value) {
     let name = text(&volume, "name").unwrap_or_default();
-    if !has_named(list(draft.at("/spec"), "volumes"), name) {
+    if !has_named(list(draft.pod().get("spec"), "volumes"), name) {
         draft.push("/spec", "volumes", volume);
     }
 }
 
-fn add_container(draft: &mut Draft, container: Value) {
+fn add_container(draft: &mut Draft<'_>, container: Value) {
     let name = text(&container, "name").unwrap_or_default();
-    if !has_named(list(draft.at("/spec"), "initContainers"), name) {
+    if !has_named(list(draft.pod().get("spec"), "initContainers"), name) {
         draft.push("/spec", "initContainers", container);
     }
 }
 
 /// Says which version was injected, where anything was; one that was there before stays, and says its own.
-fn finish(pod: &Value, draft: Draft, mut warnings: Vec<String>) -> Plan {
+fn finish(pod: &Value, draft: Draft<'_>, mut warnings: Vec<String>) -> Plan {
     let mut draft = draft;
     match annotation(pod, words::INJECTED) {
         None => draft.set("/metadata/annotations", words::INJECTED, json!(VERSION)),

@@ -159,7 +159,8 @@ mod tests {
 
     #[test]
     fn a_list_is_made_only_where_it_is_missing_and_kafka_is_found_by_its_name() {
-        let mut draft = Draft::new(json!({"spec": {"containers": [{"name": "proxy"}, {"name": "kafka"}]}}));
+        let pod = json!({"spec": {"containers": [{"name": "proxy"}, {"name": "kafka"}]}});
+        let mut draft = Draft::new(&pod);
         draft.push("/spec", "volumes", json!({"name": "run", "emptyDir": {"medium": "Memory"}}));
         draft.push("/spec/containers/1", "env", json!({"name": "A", "value": "say \"x\""}));
         draft.set("/spec", "enableServiceLinks", json!(false));

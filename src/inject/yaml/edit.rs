@@ -106,12 +106,15 @@ mod tests {
     use crate::inject::draft::Draft;
 
     /// What the operations make of the text is what they make of the value, and a second time they are not needed.
-    fn check(text: &str, change: impl FnOnce(&mut Draft), want: &str) {
-        let before = tree::parse(text).unwrap().unwrap().value();
-        let mut draft = Draft::new(before);
+    fn check(text: &str, change: impl FnOnce(&mut Draft<'_>), want: &str) {
+        let mut value = tree::parse(text).unwrap().unwrap().value();
+        let mut draft = Draft::new(&value);
         change(&mut draft);
-        let value = draft.value().clone();
-        let found = apply(text, "", &draft.into_operations()).unwrap();
+        let operations = draft.into_operations();
+        let patch: json_patch::Patch =
+            serde_json::from_value(serde_json::to_value(&operations).unwrap()).unwrap();
+        json_patch::patch(&mut value, &patch).unwrap();
+        let found = apply(text, "", &operations).unwrap();
         assert_eq!(found, want);
         assert_eq!(tree::parse(&found).unwrap().unwrap().value(), value, "{found}");
     }
