@@ -27,7 +27,7 @@ begin_cluster() {
     if [[ -n "$KEEP_CLUSTER" && -d "$CLUSTER_FOLDER" ]]; then
         load_images
     else
-        "$KUBERNETES_DIR/up.sh" node
+        "$KUBERNETES_DIR/up.sh"
     fi
     install_kraftlet
 }

@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
 # A real one-node Kubernetes in a network namespace of its own, which has no way out.
 #
-#   api    etcd and kube-apiserver alone
-#   node   also kube-controller-manager, kube-scheduler, containerd, kubelet, kube-proxy and CoreDNS
-#   kubelet   ends the kubelet of such a cluster, and starts another
+# etcd, kube-apiserver, kube-controller-manager, kube-scheduler, containerd, kubelet, kube-proxy and CoreDNS: ten seconds. With
+# the argument `kubelet` it ends the kubelet of such a cluster, and starts another.
 #
 # State is in CLUSTER_FOLDER. Every process that is started has its pid there, and down.sh ends it.
 set -euo pipefail
@@ -281,19 +280,17 @@ TEXT
 }
 
 main() {
-    local mode
-    mode="$(one_of mode "${1-node}" api node kubelet)"
-    if [[ "$mode" == kubelet ]]; then
-        restart_kubelet
-        return
-    fi
+    case "${1-}" in
+        "") ;;
+        kubelet) restart_kubelet && return ;;
+        *) die 64 "usage: e2e/kubernetes/up.sh [kubelet]" ;;
+    esac
     [[ ! -e "$CLUSTER_FOLDER" ]] || die 2 "$CLUSTER_FOLDER is there already; e2e/kubernetes/down.sh removes it"
     mkdir -p "$CLUSTER_FOLDER"/{pid,log,pki,etc}
     say "starting Kubernetes $KUBERNETES_VERSION in $CLUSTER_FOLDER ..."
     make_network
     make_certificates
     start_api
-    [[ "$mode" == node ]] || return 0
     start_control
     start_dns
     start_containerd

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Map;
 use serde_json::Value;
 
-/// A pod as it came, and what is to be done to it. The pod is not copied: that would take a tenth of a review.
+/// A pod as it came, and what is to be done to it. The pod is not copied: that would take a quarter of a review.
 #[derive(Debug, Clone)]
 pub struct Draft<'a> {
     pod: &'a Value,
