@@ -14,7 +14,7 @@ pub struct Written {
     /// A folder with tls.crt, tls.key and ca.crt, as cert-manager and KubeDB mount it.
     #[serde(default)]
     pub mounted: Option<Folder>,
-    /// The same in a Secret, which injection mounts at /etc/kraftlet/certificates/<certificate>.
+    /// The same in a Secret, which injection mounts at `/etc/kraftlet/certificates/<certificate>`.
     #[serde(default)]
     pub secret: Option<SecretName>,
     /// kraftlet's signer; the key is made in the pod and never leaves it.

@@ -9,6 +9,7 @@ use kraftlet::health::certificate::State;
 use kraftlet::health::document;
 use kraftlet::health::page;
 use kraftlet::health::page::CONTENT_SECURITY_POLICY;
+use kraftlet::health::page::fleet;
 use kraftlet::health::recent::Recent;
 use kraftlet::health::snapshot::Condition;
 use kraftlet::health::snapshot::Event;
@@ -261,14 +262,19 @@ fn every_page_is_bounded_and_has_nothing_but_our_own_markup() {
     fs::create_dir_all(&folder).unwrap();
     let empty = Snapshot::new(well().node, well().agent);
     let most = 20 * 1024;
-    for (name, snapshot, most) in [
-        ("well", well(), most),
-        ("sick", sick(), most),
-        ("starting", starting(), most),
-        ("empty", empty, most),
-        ("huge", huge(), 50 * most),
+    let node = |snapshot: Snapshot| page::render(&snapshot, at(0));
+    let cluster = |said: &[fleet::Said]| fleet::render(&Text::new("events"), said, at(0));
+    let said = |snapshot: Snapshot| (snapshot.node.pod.clone(), Ok(snapshot));
+    let silent = (Text::new("events-3"), Err(Text::new("no way to it: the pod has not begun")));
+    for (name, page, most) in [
+        ("well", node(well()), most),
+        ("sick", node(sick()), most),
+        ("starting", node(starting()), most),
+        ("empty", node(empty), most),
+        ("huge", node(huge()), 50 * most),
+        ("fleet", cluster(&[said(well()), said(sick()), said(starting()), silent]), most),
+        ("fleet-huge", cluster(&[vec![said(huge()); 12], vec![said(well()); 300]].concat()), 100 * most),
     ] {
-        let page = page::render(&snapshot, at(0));
         assert!(page.len() < most, "{name} has {} bytes", page.len());
         for never in ["<script", "<b style", "\u{0}"] {
             assert!(!page.contains(never), "{name} has {never}");

@@ -1,7 +1,7 @@
 //! The requests of kubelets: listed, watched, answered.
 //!
 //! A request that cannot be answered now stays, and is tried again: the pod waits, and so does its kubelet. There is
-//! never more than [`MOST_OPEN`] in hand; what finds no room comes with the next list.
+//! never more than a thousand in hand; what finds no room comes with the next list.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -20,21 +20,24 @@ pub type Said = (Text, Result<Snapshot, Text>);
 /// What is shown of a large cluster; the rest is a number.
 const MOST_NODES: usize = 200;
 
+/// Of so many nodes it is said what wants attention: where all are sick, they are so for one reason.
+const MOST_SICK: usize = 10;
+
 /// The page of a cluster as it is at `now`.
 pub fn render(cluster: &Text, said: &[Said], now: SystemTime) -> String {
     let mut page = Html::default();
     head::top(&mut page, None, cluster, verdict(said, now));
     page.raw("</header><main>");
     tiles(&mut page, said, now);
-    for snapshot in snapshots(said).filter(|one| !one.conditions.is_empty()).take(MOST_NODES) {
+    let sick = || snapshots(said).filter(|one| !one.conditions.is_empty());
+    for snapshot in sick().take(MOST_SICK) {
         page.raw("<div class=wide><p class=over>").text(&snapshot.node.pod).raw("</p>");
         news::conditions(&mut page, snapshot, now);
         page.raw("</div>");
     }
-    page.raw(
-        "<section class=wide><h2>Nodes</h2><table><thead><tr><th scope=col>Pod</th><th scope=col>Health</th>",
-    );
-    page.raw("<th scope=col>In the quorum</th><th scope=col>Shortest life</th></tr></thead><tbody>");
+    page.more(sick().count().saturating_sub(MOST_SICK));
+    page.raw("<section class=wide><h2>Nodes</h2><table class=halves><thead><tr><th scope=col>Pod</th>");
+    page.raw("<th scope=col>Shortest life</th></tr></thead><tbody>");
     for one in said.iter().take(MOST_NODES) {
         row(&mut page, one, now);
     }
@@ -100,31 +103,35 @@ fn is_pending(snapshot: &Snapshot) -> bool {
 }
 
 fn row(page: &mut Html, (pod, said): &Said, now: SystemTime) {
-    page.raw("<tr><th scope=row>").text(pod);
+    page.raw("<tr><th scope=row>").text(pod).raw("<small>");
     let snapshot = match said {
         Ok(snapshot) => snapshot,
         Err(why) => {
-            page.raw("</th><td colspan=3>").mark(Tone::Bad, "does not answer").raw("<small>").text(why);
+            page.mark(Tone::Bad, "does not answer").raw("</small></th><td><small>").text(why);
             page.raw("</small></td></tr>");
             return;
         }
     };
-    let node = &snapshot.node;
-    page.raw("<small>").text(format_args!("node {}, {}", node.node_id, node.roles)).raw("</small></th><td>");
     let (tone, word) = head::verdict(snapshot.verdict(now));
     page.mark(tone, word);
-    if is_pending(snapshot) {
-        page.raw("<small><b class=warn>restart pending</b></small>");
-    }
-    page.raw("</td><td>");
     if let Some(member) = &snapshot.member {
         let (tone, word) = part::standing(member.standing);
-        page.mark(tone, word);
+        page.raw(" ").mark(tone, word);
     }
-    page.raw("</td><td>");
-    if let Some((channel, life)) = channels::shortest(snapshot, now) {
-        life.show(page);
-        page.raw("<small>").text(&channel.name).raw("</small>");
+    if is_pending(snapshot) {
+        page.raw(" ").mark(Tone::Warn, "restart pending");
+    }
+    let node = &snapshot.node;
+    page.raw("</small><small>").text(format_args!("node {}, {}", node.node_id, node.roles));
+    page.raw("</small></th><td>");
+    match channels::shortest(snapshot, now) {
+        Some((channel, life)) => {
+            life.show(page);
+            page.raw("<small>").text(&channel.name).raw("</small>");
+        }
+        None => {
+            page.raw("<small>not known</small>");
+        }
     }
     page.raw("</td></tr>");
 }
