@@ -147,7 +147,7 @@ install_tools() {
 
 shell_scripts() {
     shellcheck -x "$E2E_DIR"/*.sh "$E2E_DIR"/cases/*.sh "$E2E_DIR"/kubernetes/*.sh "$E2E_DIR"/kubernetes/cases/*.sh \
-        "$E2E_DIR"/kubernetes/cert-manager/*.sh "$E2E_DIR"/kubernetes/kubedb-like/*.sh "$REPO_DIR"/images/*.sh "$REPO_DIR"/manifests/*/*.sh "$REPO_DIR/.ci/run"
+        "$E2E_DIR"/kubernetes/cert-manager/*.sh "$E2E_DIR"/kubernetes/kubedb-like/*.sh "$REPO_DIR"/tests/it/kubectl/kubectl "$REPO_DIR"/images/*.sh "$REPO_DIR"/manifests/*/*.sh "$REPO_DIR/.ci/run"
 }
 
 install_deny() {

@@ -19,6 +19,9 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::sync::mpsc;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
@@ -30,6 +33,8 @@ use crate::commands::failure::Exit;
 pub struct Kubectl {
     child: Child,
     said: Arc<Mutex<Vec<String>>>,
+    /// Hangs up when all that it wrote has been read.
+    unread: Receiver<()>,
 }
 
 /// The name under which this program becomes kubectl: what follows are its parent's number and kubectl's arguments.
@@ -37,6 +42,10 @@ pub const LIFELINE: &str = "kraftlet-to-kubectl";
 
 /// What a shell says of a program that it cannot run.
 const NOT_FOUND: u8 = 127;
+
+/// What it wrote before it ended is in the pipe and is read in no time; only a plugin of its that lives on can keep the pipe
+/// open, and has nothing to say of why kubectl ended.
+const HEARD_WITHIN: Duration = Duration::from_secs(1);
 
 /// A few lines say why it ended.
 const MOST_LINES: usize = 4;
@@ -69,11 +78,15 @@ impl Kubectl {
     pub fn start(arguments: &[OsString]) -> io::Result<Self> {
         let mut child = command(arguments)?.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         let said = Arc::new(Mutex::new(Vec::new()));
+        let (reads, unread) = mpsc::channel();
         if let Some(stderr) = child.stderr.take() {
             let said = Arc::clone(&said);
-            std::thread::spawn(move || pass_on(stderr, &said));
+            std::thread::spawn(move || {
+                pass_on(stderr, &said);
+                drop(reads);
+            });
         }
-        Ok(Self { child, said })
+        Ok(Self { child, said, unread })
     }
 
     /// Runs it to its end: what it wrote, or what it said is wrong.
@@ -89,6 +102,8 @@ impl Kubectl {
     /// Why it has ended, if it has.
     pub fn ended(&mut self) -> Option<String> {
         let status = self.child.try_wait().ok()??;
+        // It may end between its last words and our reading them.
+        let _ = self.unread.recv_timeout(HEARD_WITHIN);
         let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         Some(if said.is_empty() { status.to_string() } else { said.join("; ") })
     }
