@@ -4,6 +4,8 @@
 //! a certificate of that namespace's CAs, and in none of another's. Inside it, a pod gets the names that the settings
 //! give to a pod of its name, and no other pod's.
 
+use std::net::IpAddr;
+
 use crate::inject::words;
 use crate::pod::name::PodName;
 use crate::signer::objects::Object;
@@ -112,6 +114,22 @@ pub fn settings_of<'a>(pod: &'a Pod, stateful_set: &Object) -> Result<(PodName, 
     }
 }
 
+/// Checks that a request which came from `from` is the pod's own: a token that was taken along is of no use elsewhere.
+///
+/// Not for pods in their machine's network, who leave it by any of the machine's addresses.
+pub fn is_at_home(pod: &Pod, from: IpAddr) -> Result<(), Refusal> {
+    if pod.spec.host_network {
+        return Ok(());
+    }
+    let all = pod.status.pod_ips.iter().map(|one| &one.ip).chain([&pod.status.pod_ip]);
+    let mut known = all.filter_map(|ip| ip.parse::<IpAddr>().ok()).peekable();
+    // The kubelet says it within the pod's first second.
+    if known.peek().is_none() {
+        return Err(Refusal::NoAddress);
+    }
+    if known.any(|ip| ip.to_canonical() == from) { Ok(()) } else { Err(Refusal::OtherAddress { from }) }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
@@ -202,5 +220,23 @@ mod tests {
             pod["metadata"]["deletionTimestamp"] = json!("2026-11-23T12:00:00Z");
         };
         assert_eq!(judged(ends), "PodEnds");
+    }
+
+    #[test]
+    fn a_token_is_good_at_the_address_of_its_pod_alone() {
+        let check = |spec: Value, status: Value, want: &str| {
+            let pod: Pod = serde_json::from_value(json!({"spec": spec, "status": status})).unwrap();
+            let found = is_at_home(&pod, "10.1.2.3".parse().unwrap());
+            assert_eq!(found.map_or_else(|refusal| refusal.reason(), |()| "AtHome"), want, "{status}");
+        };
+        check(json!({}), json!({"podIP": "10.1.2.3"}), "AtHome");
+        check(
+            json!({}),
+            json!({"podIP": "fd00::1", "podIPs": [{"ip": "fd00::1"}, {"ip": "10.1.2.3"}]}),
+            "AtHome",
+        );
+        check(json!({}), json!({"podIP": "10.1.2.4", "podIPs": [{"ip": "10.1.2.4"}]}), "CallerAddressOther");
+        check(json!({}), json!({}), "PodAddressUnknown");
+        check(json!({"hostNetwork": true}), json!({"podIP": "10.1.2.4"}), "AtHome");
     }
 }

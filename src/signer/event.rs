@@ -9,6 +9,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::inject::words;
+use crate::signer::lead::LEASE;
 
 /// Something to tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +36,15 @@ pub enum About {
         /// The uid.
         uid: String,
     },
+    /// A PodCertificateRequest, of a pod that is not there.
+    Request {
+        /// The name.
+        name: String,
+        /// The uid.
+        uid: String,
+    },
+    /// The signer, by its Lease: somebody asks who is nobody that is known.
+    Signer,
     /// The ConfigMap that says whom the pods of a cluster trust.
     Trust {
         /// The cluster, by the name in its settings.
@@ -71,7 +81,8 @@ impl About {
     /// The name of the object.
     pub fn name(&self) -> &str {
         match self {
-            Self::Pod { name, .. } => name,
+            Self::Pod { name, .. } | Self::Request { name, .. } => name,
+            Self::Signer => LEASE,
             Self::Trust { .. } => words::TRUST,
         }
     }
@@ -81,6 +92,13 @@ impl About {
         match self {
             Self::Pod { uid, .. } => {
                 json!({"apiVersion": "v1", "kind": "Pod", "namespace": namespace, "name": name, "uid": uid})
+            }
+            Self::Request { uid, .. } => json!({
+                "apiVersion": "certificates.k8s.io/v1", "kind": "PodCertificateRequest",
+                "namespace": namespace, "name": name, "uid": uid,
+            }),
+            Self::Signer => {
+                json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "namespace": namespace, "name": name})
             }
             Self::Trust { .. } => {
                 json!({"apiVersion": "v1", "kind": "ConfigMap", "namespace": namespace, "name": name})

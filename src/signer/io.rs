@@ -1,6 +1,7 @@
 //! From a request to a certificate: who asks, what the settings say of him, and the signature.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use crate::pki::io::random_serial;
 use crate::pki::sign;
 use crate::pki::sign::LeafRequest;
 use crate::pki::stores;
+use crate::signer::admit;
 use crate::signer::admit::Claim;
 use crate::signer::authorities::io::Authorities;
 use crate::signer::authorities::io::May;
@@ -29,6 +31,7 @@ use crate::signer::limit::Limit;
 use crate::signer::limit::Rate;
 use crate::signer::lookup::io::Admitted;
 use crate::signer::lookup::io::Lookup;
+use crate::signer::objects::Pod;
 use crate::signer::refusal::Refusal;
 use crate::signer::refusal::Standing;
 use crate::signer::requests;
@@ -44,6 +47,7 @@ pub struct Office {
     authorities: std::sync::Arc<Authorities>,
     leading: Leading,
     limits: Mutex<Limits>,
+    callers: Callers,
     counts: Mutex<BTreeMap<&'static str, u64>>,
     words: mpsc::Sender<Word>,
     signer_name: String,
@@ -56,6 +60,17 @@ pub struct Limits {
     pub all: Limit,
     /// One pod.
     pub pod: Limit,
+    /// Lines of the log about those who are nobody that is known.
+    pub strangers: Limit,
+}
+
+/// From where a pod's token is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Callers {
+    /// From an address of the pod.
+    AtHome,
+    /// From anywhere, for networks that rewrite addresses.
+    Anywhere,
 }
 
 /// What becomes of a PodCertificateRequest.
@@ -74,12 +89,15 @@ const ALL: Rate = Rate { burst: 1000, every: Duration::from_millis(2) };
 /// that live for minutes.
 const POD: Rate = Rate { burst: 12, every: Duration::from_secs(20) };
 
+/// Everybody who reaches the port can make such a line.
+const STRANGERS: Rate = Rate { burst: 20, every: Duration::from_secs(1) };
+
 /// Some 100 bytes each.
 const MOST_PODS: usize = 16 * 1024;
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { all: Limit::new(ALL, 1), pod: Limit::new(POD, MOST_PODS) }
+        Self { all: Limit::new(ALL, 1), pod: Limit::new(POD, MOST_PODS), strangers: Limit::new(STRANGERS, 1) }
     }
 }
 
@@ -107,6 +125,7 @@ impl Office {
         authorities: std::sync::Arc<Authorities>,
         leading: Leading,
         limits: Limits,
+        callers: Callers,
         words: mpsc::Sender<Word>,
         signer_name: &str,
     ) -> Self {
@@ -116,6 +135,7 @@ impl Office {
             authorities,
             leading,
             limits: Mutex::new(limits),
+            callers,
             counts: Mutex::default(),
             words,
             signer_name,
@@ -138,39 +158,57 @@ impl Office {
         text + &format!("# TYPE kraftlet_signer_leads gauge\nkraftlet_signer_leads {leads}\n")
     }
 
-    /// A certificate for the public key in `csr`, for the pod whose token it is.
-    pub async fn sign(&self, token: Option<&str>, certificate: &str, csr: &[u8]) -> Result<Signed, Refusal> {
-        let claim = self.claim(token).await?;
+    /// A certificate for the public key in `csr`, for the pod whose token came from `from`.
+    pub async fn sign(
+        &self,
+        token: Option<&str>,
+        from: IpAddr,
+        certificate: &str,
+        csr: &[u8],
+    ) -> Result<Signed, Refusal> {
+        let claim = self.claim(token, from).await?;
         let sign = async {
             let csr = BareRequest::from_pem(csr).map_err(Refusal::Csr)?;
-            let pod = self.lookup.pod(&claim).await?;
+            let pod = self.pod(&claim, from).await?;
             let admitted = self.lookup.admit(&claim, pod).await?;
             let wanted = want(&admitted, certificate, Way::Signer)?;
             wanted::check_key(&wanted, &csr)?;
             let life = wanted.request.lifetime();
             let term = Term { life, backdated_by: sign::MAX_BACKDATED_BY, shortest: Duration::ZERO };
-            self.issue(&admitted, certificate, &wanted, &csr, term).await
+            // First, so that a certificate which is a line of the audit is given away.
+            let serving_anchors = self.serving_anchors().await?;
+            let issue = self.issue(&admitted, certificate, &wanted, &csr, term).await?;
+            Ok(Signed {
+                certificate_chain: issue.chain_pem,
+                trust_anchors: issue.anchors_pem,
+                serving_anchors,
+            })
         };
-        let issue = self.told(&claim, sign.await)?;
-        Ok(Signed {
-            certificate_chain: issue.chain_pem,
-            trust_anchors: issue.anchors_pem,
-            serving_anchors: self.serving_anchors().await?,
-        })
+        let signed = sign.await.inspect_err(|refusal| self.refused(&claim, None, refusal))?;
+        self.issued(&claim);
+        Ok(signed)
     }
 
-    /// Whom the pod whose token it is has to trust now.
-    pub async fn trust(&self, token: Option<&str>, certificate: &str) -> Result<Signed, Refusal> {
-        let claim = self.claim(token).await?;
-        let pod = self.lookup.pod(&claim).await?;
-        let admitted = self.lookup.admit(&claim, pod).await?;
-        want(&admitted, certificate, Way::Signer)?;
-        let authority = self.authorities.of(&owner(&admitted), Duration::ZERO, May::Write).await?;
-        Ok(Signed {
-            certificate_chain: String::new(),
-            trust_anchors: authority.anchors_pem(),
-            serving_anchors: self.serving_anchors().await?,
-        })
+    /// Whom the pod whose token came from `from` has to trust now.
+    pub async fn trust(
+        &self,
+        token: Option<&str>,
+        from: IpAddr,
+        certificate: &str,
+    ) -> Result<Signed, Refusal> {
+        let claim = self.claim(token, from).await?;
+        let trust = async {
+            let pod = self.pod(&claim, from).await?;
+            let admitted = self.lookup.admit(&claim, pod).await?;
+            want(&admitted, certificate, Way::Signer)?;
+            let authority = self.authorities.of(&owner(&admitted), Duration::ZERO, May::Write).await?;
+            Ok(Signed {
+                certificate_chain: String::new(),
+                trust_anchors: authority.anchors_pem(),
+                serving_anchors: self.serving_anchors().await?,
+            })
+        };
+        trust.await.inspect_err(|refusal| self.refused(&claim, None, refusal))
     }
 
     /// What becomes of a kubelet's request.
@@ -199,8 +237,11 @@ impl Office {
             Ok((issue, wanted))
         };
         let now = SystemTime::now();
-        match self.told(&claim, sign.await) {
+        // Whoever makes pods up is told of beside what he made: there is no pod.
+        let request = About::Request { name: asked.metadata.name.clone(), uid: asked.metadata.uid.clone() };
+        match sign.await.inspect_err(|refusal| self.refused(&claim, Some(request), refusal)) {
             Ok((issue, wanted)) => {
+                self.issued(&claim);
                 let dates = issue.leaf.validity();
                 let refresh_at = dates::begin_refresh_at(dates, wanted.renew_point);
                 Verdict::Answer(requests::issued(&issue.chain_pem, dates, refresh_at, now))
@@ -214,7 +255,11 @@ impl Office {
         }
     }
 
-    async fn claim(&self, token: Option<&str>) -> Result<Claim, Refusal> {
+    async fn claim(&self, token: Option<&str>, from: IpAddr) -> Result<Claim, Refusal> {
+        self.claimed(token).await.inspect_err(|refusal| self.turned_away(from, refusal))
+    }
+
+    async fn claimed(&self, token: Option<&str>) -> Result<Claim, Refusal> {
         if !self.leads() {
             return Err(Refusal::NotLeading);
         }
@@ -224,6 +269,16 @@ impl Office {
         let claim = self.lookup.claim(token).await?;
         self.limit(&claim.uid)?;
         Ok(claim)
+    }
+
+    /// The pod of a token, where that was sent by the pod itself.
+    async fn pod(&self, claim: &Claim, from: IpAddr) -> Result<Pod, Refusal> {
+        let pod = self.lookup.pod(claim).await?;
+        match self.callers {
+            // Of another pod nothing is compared: that it is another is what counts.
+            Callers::AtHome if pod.metadata.uid == claim.uid => admit::is_at_home(&pod, from).map(|()| pod),
+            Callers::AtHome | Callers::Anywhere => Ok(pod),
+        }
     }
 
     fn limit(&self, uid: &str) -> Result<(), Refusal> {
@@ -283,25 +338,54 @@ impl Office {
         Ok(serving.anchors_pem())
     }
 
-    /// Tells of a refusal or an issue.
-    fn told<T>(&self, claim: &Claim, done: Result<T, Refusal>) -> Result<T, Refusal> {
-        let (kind, reason, note) = match &done {
-            Ok(_) => (Kind::Normal, "CertificateIssued", "a certificate was issued".to_owned()),
-            Err(refusal) => (Kind::Warning, refusal.reason(), chain(refusal)),
+    fn issued(&self, claim: &Claim) {
+        self.count("CertificateIssued");
+        let about = About::Pod { name: claim.pod.clone(), uid: claim.uid.clone() };
+        self.tell(&claim.namespace, about, Kind::Normal, "CertificateIssued", "a certificate was issued");
+    }
+
+    /// Tells of a refusal: the log of each, an Event of what is about the pod, or about `request` where there is no pod.
+    fn refused(&self, claim: &Claim, request: Option<About>, refusal: &Refusal) {
+        let Claim { namespace, pod, uid, .. } = claim;
+        let (reason, note) = (refusal.reason(), chain(refusal));
+        self.count(reason);
+        tracing::warn!(reason, namespace, pod, uid, "no certificate: {note}");
+        let about = match refusal {
+            Refusal::PodGone { .. } => request,
+            _ if refusal.standing() == Standing::MayPass => None,
+            _ => Some(About::Pod { name: pod.clone(), uid: uid.clone() }),
         };
-        *self.counts.lock().unwrap_or_else(PoisonError::into_inner).entry(reason).or_default() += 1;
-        if let Err(refusal) = &done {
-            let Claim { namespace, pod, uid, .. } = claim;
-            tracing::warn!(reason, namespace, pod, uid, "no certificate: {}", chain(refusal));
-            // What is not about the pod is not told of the pod; nor is anything of one that is not there.
-            if refusal.standing() == Standing::MayPass || matches!(refusal, Refusal::PodGone { .. }) {
-                return done;
-            }
+        if let Some(about) = about {
+            self.tell(namespace, about, Kind::Warning, reason, &note);
         }
-        let Claim { namespace, pod, uid, .. } = claim.clone();
-        let about = About::Pod { name: pod, uid };
+    }
+
+    /// Tells of a caller that is nobody, as far as is known: a token says who he is only where it is taken.
+    fn turned_away(&self, from: IpAddr, refusal: &Refusal) {
+        // Which replica leads pods find out by asking.
+        if matches!(refusal, Refusal::NotLeading) {
+            return;
+        }
+        let (reason, note) = (refusal.reason(), chain(refusal));
+        self.count(reason);
+        if self.locked().strangers.take("", SystemTime::now()).is_err() {
+            return;
+        }
+        tracing::warn!(reason, %from, "no certificate: {note}");
+        if refusal.standing() == Standing::Final {
+            let note = format!("a request from {from}: {note}");
+            self.tell(self.authorities.namespace(), About::Signer, Kind::Warning, reason, &note);
+        }
+    }
+
+    fn tell(&self, namespace: &str, about: About, kind: Kind, reason: &'static str, note: &str) {
+        let (namespace, note) = (namespace.to_owned(), note.to_owned());
+        // The log has what finds no room.
         let _ = self.words.try_send(Word { namespace, about, kind, reason, note });
-        done
+    }
+
+    fn count(&self, reason: &'static str) {
+        *self.counts.lock().unwrap_or_else(PoisonError::into_inner).entry(reason).or_default() += 1;
     }
 
     fn locked(&self) -> std::sync::MutexGuard<'_, Limits> {

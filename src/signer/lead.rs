@@ -41,6 +41,9 @@ pub struct LeaseSpec {
     pub lease_transitions: u64,
 }
 
+/// The Lease's name, in the signer's namespace.
+pub const LEASE: &str = "kraftlet-signer";
+
 /// client-go's defaults.
 pub const LEASE_LASTS: Duration = Duration::from_secs(15);
 /// A leader that could not write for so long leads no more.

@@ -33,6 +33,8 @@ pub struct PodSpec {
     pub node_name: String,
     /// Who it is to the API server.
     pub service_account_name: String,
+    /// Whether its address is its machine's.
+    pub host_network: bool,
 }
 
 /// What has become of a pod.
@@ -44,10 +46,21 @@ pub struct PodStatus {
     /// Its address, once it has one.
     #[serde(rename = "podIP")]
     pub pod_ip: String,
+    /// All of them, of a pod that has one in each family.
+    #[serde(rename = "podIPs")]
+    pub pod_ips: Vec<PodIp>,
     /// Its containers.
     pub container_statuses: Vec<ContainerStatus>,
     /// Those before.
     pub init_container_statuses: Vec<ContainerStatus>,
+}
+
+/// One address of a pod.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct PodIp {
+    /// As text.
+    pub ip: String,
 }
 
 /// What has become of a container.

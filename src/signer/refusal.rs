@@ -1,5 +1,7 @@
 //! Why somebody gets no certificate.
 
+use std::net::IpAddr;
+
 use crate::certificates::request::RequestError;
 use crate::certificates::signing;
 use crate::cluster::model::NodeError;
@@ -52,6 +54,18 @@ pub enum Refusal {
         claimed: String,
         /// What the API server says.
         found: String,
+    },
+    /// The kubelet has not said yet where the pod is.
+    #[error("the pod has no address yet, and only requests from there are taken")]
+    NoAddress,
+    /// Its token was sent from somewhere else.
+    #[error(
+        "the pod's token was sent from {from}, which is no address of the pod: somebody took it along, or the network \
+         rewrites addresses; then the signer wants --any-address"
+    )]
+    OtherAddress {
+        /// From where.
+        from: IpAddr,
     },
     /// It is being deleted, or has ended.
     #[error("the pod ends")]
@@ -168,6 +182,8 @@ impl Refusal {
             Self::Csr(error) => error.reason(),
             Self::PodGone { .. } => "PodUnknown",
             Self::PodDiffers { .. } => "PodDiffers",
+            Self::NoAddress => "PodAddressUnknown",
+            Self::OtherAddress { .. } => "CallerAddressOther",
             Self::PodEnds => "PodEnds",
             Self::NotInjected { .. } => "PodNotInjected",
             Self::NoStatefulSet => "PodWithoutStatefulSet",
@@ -198,6 +214,7 @@ impl Refusal {
             | Self::Csr(_)
             | Self::PodGone { .. }
             | Self::PodDiffers { .. }
+            | Self::OtherAddress { .. }
             | Self::PodEnds
             | Self::NoStatefulSet
             | Self::NotItsName { .. } => Standing::Final,
@@ -209,7 +226,8 @@ impl Refusal {
             | Self::OtherSource { .. }
             | Self::Names(_)
             | Self::KeyKind { .. } => Standing::Waits,
-            Self::LifeTooShort
+            Self::NoAddress
+            | Self::LifeTooShort
             | Self::TooMany { .. }
             | Self::NotLeading
             | Self::Api { .. }

@@ -91,7 +91,7 @@ impl Bench {
                     "annotations": {"kraftlet.dev/inject": "true", "kraftlet.dev/cluster": "events-settings"},
                 },
                 "spec": {"nodeName": "machine-1", "serviceAccountName": "kafka"},
-                "status": {"phase": "Pending"},
+                "status": {"phase": "Pending", "podIP": "127.0.0.1"},
             }),
         );
         objects.put(
@@ -247,18 +247,29 @@ fn who_is_not_what_he_says_gets_nothing() {
     let check = |found: String, want: &str| assert!(found.contains(want), "{found}");
     check(refusal(&|pod| pod["metadata"]["uid"] = json!("u-9"), POD), "[PodUnknown]");
     check(refusal(&|pod| pod["metadata"]["annotations"] = json!({}), POD), "[PodNotInjected]");
+    check(refusal(&|pod| pod["status"]["podIP"] = json!("10.1.2.3"), POD), "[CallerAddressOther]");
     let yaml = SETTINGS.replace("signer: {}", "localCa: {folder: /ca}");
     check(refusal(&|map| map["data"]["cluster.yaml"] = json!(yaml), CONFIG_MAP), "[OtherSource]");
     check(refusal(&|map| map["data"]["cluster.yaml"] = json!("a: b"), CONFIG_MAP), "[SettingsInvalid]");
     check(refusal(&|map| map["data"] = json!({}), CONFIG_MAP), "[SettingsMissing]");
     let yaml = SETTINGS.replace("lifetime: 2h", "keyAlgorithm: ecdsa-p384");
     check(refusal(&|map| map["data"]["cluster.yaml"] = json!(yaml), CONFIG_MAP), "[KeyKindOther]");
+    // A token that nobody knows is told of beside the signer: whose it is nobody can say.
+    std::fs::write(bench.home.path().join("pod-token"), "token-of-a-pod-that-is-gone\n").unwrap();
+    check(bench.fetch().unwrap_err(), "[TokenRefused]");
+    let of_signer = "/apis/events.k8s.io/v1/namespaces/system/events";
+    let turned_away =
+        until("the word of a stranger", || bench.objects.named_below(of_signer).into_iter().next());
+    assert_eq!(turned_away["reason"], "TokenRefused");
+    assert_eq!(turned_away["regarding"]["kind"], "Lease");
     // What was wrong is told of the pod.
     let events = "/apis/events.k8s.io/v1/namespaces/prod/events";
     let told = |reason: &'static str| {
         until(reason, || bench.objects.named_below(events).into_iter().find(|one| one["reason"] == reason))
     };
     assert_eq!(told("PodNotInjected")["regarding"]["uid"], "u-0");
+    let note = told("CallerAddressOther")["note"].to_string();
+    assert!(note.contains("sent from 127.0.0.1"), "{note}");
     assert_eq!(told("CertificateIssued")["type"], "Normal");
 }
 
@@ -276,11 +287,18 @@ fn kubelets_are_answered_and_what_a_person_can_make_good_is_left_open() {
         (&denied["conditions"][0]["type"], &denied["conditions"][0]["reason"]),
         (&json!("Denied"), &json!("PodUnknown"))
     );
+    let events = "/apis/events.k8s.io/v1/namespaces/prod/events";
+    let told = until("the word of a pod that is not there", || {
+        bench.objects.named_below(events).into_iter().find(|one| one["reason"] == "PodUnknown")
+    });
+    assert_eq!(
+        (&told["regarding"]["kind"], &told["regarding"]["name"]),
+        (&json!("PodCertificateRequest"), &json!("req-b"))
+    );
     // Settings that are not there yet, and then are.
     let settings = bench.objects.get(CONFIG_MAP).unwrap();
     bench.objects.change(CONFIG_MAP, |map| map["data"] = json!({}));
     bench.ask_as_kubelet("req-c", "u-0");
-    let events = "/apis/events.k8s.io/v1/namespaces/prod/events";
     until("the word that settings are missing", || {
         bench.objects.named_below(events).into_iter().find(|one| one["reason"] == "SettingsMissing")
     });

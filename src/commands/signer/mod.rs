@@ -1,8 +1,8 @@
 //! `kraftlet signer`: the only holder of the CAs' keys, where kraftlet is the issuer.
 //!
 //! One thread and a few loops: the port, the Lease, the signer's own certificate, the CAs that come due, the requests of
-//! kubelets, and Events. Two replicas run, and one leads: only it signs and writes, and only it is ready, so that the
-//! Service leads to it.
+//! kubelets, and Events. Two replicas run, and one leads: only it signs and writes. Both are ready, and who asks the one
+//! that does not lead is told so and asks again: so a rollout waits for nobody's Lease.
 
 pub mod server;
 pub mod pod_certificates;
@@ -38,6 +38,7 @@ use crate::signer::authorities::io::May;
 use crate::signer::election::io::Candidate;
 use crate::signer::election::io::Leading;
 use crate::signer::events::io as events;
+use crate::signer::io::Callers;
 use crate::signer::io::Limits;
 use crate::signer::io::Office;
 use crate::signer::lookup::io::Lookup;
@@ -70,6 +71,9 @@ pub struct Signer {
     /// For how long a new CA is trusted before it signs; pods ask whom to trust every ten minutes
     #[arg(long, env = "KRAFTLET_TRUST_FIRST", default_value = "1d", value_parser = lifetime, value_name = "TIME")]
     trust_first: Duration,
+    /// Sign also for a pod whose request comes from another address than the pod's, for networks that rewrite addresses
+    #[arg(long, env = "KRAFTLET_ANY_ADDRESS")]
+    any_address: bool,
     /// This replica's name in the Lease
     #[arg(long, env = "POD_NAME", value_name = "NAME")]
     identity: String,
@@ -124,6 +128,7 @@ async fn drive(args: &Signer, timetable: Timetable) -> Result<(), Failure> {
         Arc::clone(&authorities),
         leading.clone(),
         Limits::default(),
+        if args.any_address { Callers::Anywhere } else { Callers::AtHome },
         words,
         &args.signer_name,
     ));

@@ -1,5 +1,7 @@
 //! The signer's port: certificates, trust, and whether it is ready.
 
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use http_body_util::BodyExt;
@@ -20,6 +22,7 @@ use crate::causes::chain;
 use crate::certificates::signing;
 use crate::certificates::signing::Refused;
 use crate::health::connections::io::Answer;
+use crate::health::connections::io::Caller;
 use crate::health::connections::io::READ_WITHIN;
 use crate::pki::csr;
 use crate::signer::io::Office;
@@ -28,6 +31,8 @@ use crate::signer::refusal::Refusal;
 /// Answers one request.
 pub async fn answer(office: Arc<Office>, request: Request<Incoming>) -> Answer {
     let (head, body) = request.into_parts();
+    // Every connection says whom it is from; of nobody nothing is taken.
+    let from = head.extensions.get::<Caller>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |caller| caller.0);
     let token = head.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = token.and_then(|value| value.strip_prefix("Bearer ")).filter(|token| !token.is_empty());
     let certificate = certificate(head.uri.query().unwrap_or_default());
@@ -45,9 +50,9 @@ pub async fn answer(office: Arc<Office>, request: Request<Incoming>) -> Answer {
                     "the request is too long or too late",
                 );
             };
-            told(office.sign(token, certificate, &csr).await)
+            told(office.sign(token, from, certificate, &csr).await)
         }
-        (&Method::GET, signing::TRUST) => told(office.trust(token, certificate).await),
+        (&Method::GET, signing::TRUST) => told(office.trust(token, from, certificate).await),
         (_, signing::SIGN | signing::TRUST) => {
             refused(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "want POST /v1/sign or GET /v1/trust")
         }

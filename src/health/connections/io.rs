@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
+use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
 use std::pin::Pin;
@@ -45,6 +46,10 @@ use tokio_rustls::server::TlsStream;
 
 /// What is sent back.
 pub type Answer = Response<Full<Bytes>>;
+
+/// Whom a request is from, as the connection says; each request has it in its extensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caller(pub IpAddr);
 
 /// A kubelet, a Prometheus pair, some people and the peers of a change of CA, with room to spare; each costs some 10 KiB.
 const MOST_CONNECTIONS: usize = 64;
@@ -141,12 +146,14 @@ async fn take(port: Port, answer: Answerer, mut stopped: watch::Receiver<()>) {
             _ = stopped.changed() => break,
             Some(_) = connections.join_next() => {}
             taken = listener.accept() => match taken {
-                Ok((stream, _)) if has_room(&mut guests, most_connections).await => {
+                Ok((stream, from)) if has_room(&mut guests, most_connections).await => {
                     let seat = Arc::new(Seat::default());
                     seat.last.store(numbers.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
                     let (kept, numbers) = (Arc::clone(&seat), Arc::clone(&numbers));
                     let tls = tls.as_ref().map(|tls| Arc::clone(&tls.borrow()));
-                    let wire = (stream, tls);
+                    // IPv4 comes in its IPv6 dress where one socket listens for both.
+                    let caller = Caller(from.ip().to_canonical());
+                    let wire = (stream, tls, caller);
                     let connection = connection(wire, longest_answer, Arc::clone(&answer), (kept, numbers), stopped.clone());
                     guests.push_back(Guest { task: connections.spawn(connection), seat });
                 }
@@ -183,14 +190,15 @@ async fn has_room(guests: &mut VecDeque<Guest>, most: usize) -> bool {
 }
 
 async fn connection(
-    (stream, tls): (TcpStream, Option<Arc<ServerConfig>>),
+    (stream, tls, caller): (TcpStream, Option<Arc<ServerConfig>>, Caller),
     longest_answer: Duration,
     answer: Answerer,
     (seat, numbers): (Arc<Seat>, Arc<AtomicU64>),
     mut stopped: watch::Receiver<()>,
 ) {
     let Some(wire) = wire(stream, tls).await else { return };
-    let service = service_fn(|request| {
+    let service = service_fn(|mut request: Request<Incoming>| {
+        request.extensions_mut().insert(caller);
         let answering = Answering::begin(&seat, &numbers);
         let answer = answer(request);
         async move {

@@ -96,6 +96,11 @@ impl Authorities {
         }
     }
 
+    /// The signer's namespace.
+    pub fn namespace(&self) -> &str {
+        self.api.namespace()
+    }
+
     /// The CA that signs a leaf which lives for `life` from now on. It is published, and the leaf's end noted, before it
     /// is given away.
     pub async fn of(&self, owner: &Owner, life: Duration, may: May) -> Result<Arc<Authority>, Refusal> {

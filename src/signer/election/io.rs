@@ -12,12 +12,10 @@ use crate::kubernetes::meta::Meta;
 use crate::kubernetes::resource::Resource;
 use crate::signer::event::micro_time;
 use crate::signer::lead::Election;
+use crate::signer::lead::LEASE;
 use crate::signer::lead::LOOK_EVERY;
 use crate::signer::lead::Lease;
 use crate::signer::lead::RENEW_WITHIN;
-
-/// The Lease's name.
-pub const LEASE: &str = "kraftlet-signer";
 
 /// Until when this replica leads, as far as it knows.
 #[derive(Debug, Clone)]

@@ -10,6 +10,7 @@ use kraftlet::pki::csr;
 use kraftlet::pki::io::generate;
 use kraftlet::pki::key_kind::KeyAlgorithm;
 use kraftlet::signer::election::io::Leading;
+use kraftlet::signer::io::Callers;
 use kraftlet::signer::io::Limits;
 use kraftlet::signer::io::Office;
 use kraftlet::signer::limit::Limit;
@@ -60,7 +61,7 @@ fn answer(path: &str) -> (u16, Value) {
                     "ownerReferences": [{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "kafka", "uid": "s-1", "controller": true}],
                 },
                 "spec": {"nodeName": "machine-1", "serviceAccountName": "kafka", "containers": [{"name": "kafka", "image": "apache/kafka:4.4.0"}]},
-                "status": {"phase": "Pending", "podIP": "10.1.2.3"},
+                "status": {"phase": "Pending", "podIP": "127.0.0.1"},
             }),
         ),
         "kafka" => (200, json!({"metadata": {"name": "kafka", "uid": "s-1"}})),
@@ -77,12 +78,20 @@ pub(crate) async fn serve() -> Result<(), Problem> {
     let api = served::api(answer);
     let authorities = served::authorities(&api)?;
     let rate = || Rate { burst: 1 << 30, every: Duration::from_nanos(1) };
-    let limits = Limits { all: Limit::new(rate(), 16), pod: Limit::new(rate(), 16) };
+    let limits = Limits { all: Limit::new(rate(), 16), pod: Limit::new(rate(), 16), ..Limits::default() };
     let (words, mut told) = mpsc::channel(16);
     tokio::spawn(async move { while told.recv().await.is_some() {} });
     let lookup = Lookup::new(api);
     let name = served::SIGNER_NAME;
-    let office = Office::new(lookup, Arc::clone(&authorities), Leading::always(), limits, words, name);
+    let office = Office::new(
+        lookup,
+        Arc::clone(&authorities),
+        Leading::always(),
+        limits,
+        Callers::AtHome,
+        words,
+        name,
+    );
     let office = Arc::new(office);
     let answer = move |request| kraftlet::commands::signer::server::answer(Arc::clone(&office), request);
     served::serve(&authorities, answer).await
