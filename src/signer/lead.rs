@@ -65,11 +65,12 @@ impl Election {
         Self { name: name.to_owned(), seen: None }
     }
 
-    /// What is to be written in the place of `found`, or `None` where somebody else leads. `written_at` is the time by the
-    /// clock on the wall, for people to read.
-    pub fn wish(&mut self, found: &Lease, now: Instant, written_at: &str) -> Option<LeaseSpec> {
+    /// What is to be written in the place of `found`, or `None` where somebody else leads. `read_at` is a time after `found`
+    /// was read: by one before it, a Lease that was written meanwhile would seem to have been silent since. `written_at` is
+    /// the time by the clock on the wall, for people to read.
+    pub fn wish(&mut self, found: &Lease, read_at: Instant, written_at: &str) -> Option<LeaseSpec> {
         if self.seen.as_ref().is_none_or(|(seen, _)| *seen != found.spec) {
-            self.seen = Some((found.spec.clone(), now));
+            self.seen = Some((found.spec.clone(), read_at));
         }
         let spec = &found.spec;
         let is_mine = spec.holder_identity == self.name;
@@ -77,7 +78,7 @@ impl Election {
             let (_, since) = self.seen.as_ref()?;
             // Nobody is believed who promises to be silent for long.
             let lasts = Duration::from_secs(spec.lease_duration_seconds).clamp(LEASE_LASTS, 4 * LEASE_LASTS);
-            if now.duration_since(*since) < lasts {
+            if read_at.duration_since(*since) < lasts {
                 return None;
             }
         }

@@ -1,11 +1,14 @@
 //! The Lease: read, and written where [`lead`](crate::signer::lead) says so.
 
+use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
 
 use tokio::sync::watch;
 use tokio::time::sleep;
+use tokio::time::timeout;
 
+use crate::causes::chain;
 use crate::kubernetes::error::ApiError;
 use crate::kubernetes::io::Api;
 use crate::kubernetes::meta::Meta;
@@ -16,6 +19,9 @@ use crate::signer::lead::LEASE;
 use crate::signer::lead::LOOK_EVERY;
 use crate::signer::lead::Lease;
 use crate::signer::lead::RENEW_WITHIN;
+
+/// For one look at the Lease and one write: an answer that hangs must not cost the leader its lead.
+const TURN_WITHIN: Duration = Duration::from_secs(4);
 
 /// Until when this replica leads, as far as it knows.
 #[derive(Debug, Clone)]
@@ -60,7 +66,8 @@ impl Candidate {
     pub async fn run(&mut self) {
         loop {
             let begun = Instant::now();
-            match self.turn(begun).await {
+            let turn = timeout(TURN_WITHIN, self.turn()).await;
+            match turn.unwrap_or(Err(ApiError::TimedOut { within: TURN_WITHIN })) {
                 Ok(true) => {
                     if !self.leads.borrow().is_some_and(|until| begun < until) {
                         tracing::info!(reason = "Leads", "this replica leads");
@@ -69,7 +76,9 @@ impl Candidate {
                 }
                 Ok(false) => self.rests("somebody else leads"),
                 // It leads on, for as long as it has promised.
-                Err(error) => tracing::warn!(reason = error.reason(), "the Lease cannot be renewed: {error}"),
+                Err(error) => {
+                    tracing::warn!(reason = error.reason(), "the Lease cannot be renewed: {}", chain(&error));
+                }
             }
             sleep(LOOK_EVERY).await;
         }
@@ -92,7 +101,7 @@ impl Candidate {
     }
 
     /// Whether it leads now.
-    async fn turn(&mut self, now: Instant) -> Result<bool, ApiError> {
+    async fn turn(&mut self) -> Result<bool, ApiError> {
         let resource = Resource::LEASES;
         let namespace = self.api.namespace().to_owned();
         let place = resource.named(&namespace, LEASE)?;
@@ -103,7 +112,7 @@ impl Candidate {
         let lease = found
             .clone()
             .unwrap_or_else(|| Lease { metadata: Meta::named(&namespace, LEASE), ..Lease::default() });
-        let Some(spec) = self.election.wish(&lease, now, &micro_time(SystemTime::now())) else {
+        let Some(spec) = self.election.wish(&lease, Instant::now(), &micro_time(SystemTime::now())) else {
             return Ok(false);
         };
         let wanted = Lease { spec, ..lease };

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
+use crate::causes::chain;
 use crate::kubernetes::io::Api;
 use crate::kubernetes::resource::Resource;
 use crate::pki::io::random_serial;
@@ -28,7 +29,7 @@ pub async fn tell(api: Api, instance: String, mut words: mpsc::Receiver<Word>) {
         let Ok(place) = Resource::EVENTS.of_namespace(&word.namespace) else { continue };
         if let Err(error) = api.create::<Value>(&place, &made).await {
             let (namespace, name) = (&word.namespace, word.about.name());
-            tracing::debug!(reason = error.reason(), "no Event for {namespace}/{name}: {error}");
+            tracing::debug!(reason = error.reason(), "no Event for {namespace}/{name}: {}", chain(&error));
         }
     }
 }
