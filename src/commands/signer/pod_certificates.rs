@@ -1,9 +1,10 @@
 //! The requests of kubelets: listed, watched, answered.
 //!
 //! A request that cannot be answered now stays, and is tried again: the pod waits, and so does its kubelet. There is
-//! never more than a thousand in hand; what finds no room comes with the next list.
+//! never more than a thousand in hand; for what found no room all is listed again as soon as there is some.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use tokio::time::Instant;
 use tokio::time::sleep;
 use tokio::time::sleep_until;
 
+use crate::causes::chain;
 use crate::kubernetes::error::ApiError;
 use crate::kubernetes::io::Api;
 use crate::kubernetes::io::Patch;
@@ -56,11 +58,16 @@ struct Open {
     is_tried: bool,
 }
 
-/// All that are in hand, by namespace and name.
+/// A request's namespace and name.
+type Key = (String, String);
+
+/// All that are in hand.
 #[derive(Default)]
 struct Desk {
-    open: BTreeMap<(String, String), Open>,
-    working: JoinSet<((String, String), Outcome)>,
+    open: BTreeMap<Key, Open>,
+    working: JoinSet<(Key, Outcome)>,
+    /// Whether one found no room.
+    is_short: bool,
 }
 
 /// What became of one attempt.
@@ -72,17 +79,24 @@ enum Outcome {
 /// Answers as long as this process lives, while it leads.
 pub async fn serve(api: Api, office: Arc<Office>, leading: Leading, signer_name: &str) {
     let fields = format!("spec.signerName={signer_name}");
+    let mut desk = Desk::default();
     loop {
         if !leading.leads() {
+            desk = Desk::default();
             sleep(LOOK_AGAIN).await;
             continue;
         }
-        match round(&api, &office, &leading, &fields).await {
+        match round(&api, &office, &leading, &fields, &mut desk).await {
             Ok(()) => {}
             Err(error) if error.is_not_found() => sleep(NOT_SERVED_FOR).await,
-            Err(error) if error.is_gone() => {}
+            // A watch that began too long ago: the next list says all.
+            Err(error) if error.is_gone() => sleep(LOOK_AGAIN).await,
             Err(error) => {
-                tracing::warn!(reason = error.reason(), "requests of kubelets cannot be read: {error}");
+                tracing::warn!(
+                    reason = error.reason(),
+                    "requests of kubelets cannot be read: {}",
+                    chain(&error)
+                );
                 sleep(LOOK_AGAIN).await;
             }
         }
@@ -90,20 +104,26 @@ pub async fn serve(api: Api, office: Arc<Office>, leading: Leading, signer_name:
 }
 
 /// One list and what follows, until it is time for another or this process leads no more.
-async fn round(api: &Api, office: &Arc<Office>, leading: &Leading, fields: &str) -> Result<(), ApiError> {
+async fn round(
+    api: &Api,
+    office: &Arc<Office>,
+    leading: &Leading,
+    fields: &str,
+    desk: &mut Desk,
+) -> Result<(), ApiError> {
     let place = Resource::POD_CERTIFICATE_REQUESTS.all();
     let list: List<PodCertificateRequest> = api.list_where(&place, fields).await?;
     let mut version = list.metadata.resource_version;
-    let mut desk = Desk::default();
-    for request in list.items {
-        desk.take(request);
-    }
+    desk.list(list.items);
     let end = Instant::now() + LIST_EVERY;
     while leading.leads() && Instant::now() < end {
         let mut watch = api.watch(&place, fields, &version).await?;
         let reopen_at = Instant::now() + WATCH_AT_MOST;
         while leading.leads() && Instant::now() < reopen_at.min(end) {
             desk.begin(api, office);
+            if desk.has_room_again() {
+                return Ok(());
+            }
             let look_at = desk.next_at().min(Instant::now() + LOOK_AGAIN);
             tokio::select! {
                 seen = next(&mut watch) => match seen? {
@@ -123,8 +143,23 @@ async fn next(watch: &mut Watch) -> Result<Option<Seen>, ApiError> {
 }
 
 impl Desk {
+    /// Takes all that are there. What is not there any more is let go, but for what is being answered.
+    fn list(&mut self, all: Vec<PodCertificateRequest>) {
+        let there: BTreeSet<Key> = all.iter().map(key).collect();
+        self.open.retain(|key, one| one.is_tried || there.contains(key));
+        self.is_short = false;
+        for request in all {
+            self.take(request);
+        }
+    }
+
+    /// Whether what found no room would find some now.
+    fn has_room_again(&self) -> bool {
+        self.is_short && self.open.len() < MOST_OPEN / 2
+    }
+
     fn take(&mut self, request: PodCertificateRequest) {
-        let key = (request.metadata.namespace.clone(), request.metadata.name.clone());
+        let key = key(&request);
         if !request.is_open() {
             self.open.remove(&key);
         } else if self.open.len() < MOST_OPEN || self.open.contains_key(&key) {
@@ -135,25 +170,27 @@ impl Desk {
                 attempts: 0,
                 is_tried: false,
             });
+        } else {
+            self.is_short = true;
         }
     }
 
     /// What a watch has told. An error of the watch is one of ours: most often that it began too long ago.
     fn see(&mut self, seen: Seen, version: &mut String) -> Result<(), ApiError> {
-        if seen.kind == "ERROR" {
-            let code =
-                seen.object.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
-            return Err(ApiError::refused(code.unwrap_or(500), seen.object.to_string().as_bytes()));
+        let Seen { kind, object } = seen;
+        if kind == "ERROR" {
+            let code = object.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
+            return Err(ApiError::refused(code.unwrap_or(500), object.to_string().as_bytes()));
         }
-        let request: PodCertificateRequest =
-            serde_json::from_value(seen.object).map_err(ApiError::NotUnderstood)?;
-        if !request.metadata.resource_version.is_empty() {
-            version.clone_from(&request.metadata.resource_version);
+        let at = object.pointer("/metadata/resourceVersion").and_then(Value::as_str);
+        if let Some(at) = at.filter(|at| !at.is_empty()) {
+            at.clone_into(version);
         }
-        match seen.kind.as_str() {
-            "ADDED" | "MODIFIED" => self.take(request),
-            "DELETED" => drop(self.open.remove(&(request.metadata.namespace, request.metadata.name))),
-            // BOOKMARK, and what may come.
+        let request = || serde_json::from_value(object).map_err(ApiError::NotUnderstood);
+        match kind.as_str() {
+            "ADDED" | "MODIFIED" => self.take(request()?),
+            "DELETED" => drop(self.open.remove(&key(&request()?))),
+            // A BOOKMARK's object has a version and nothing else: where lists and bytes are wanted it has null.
             _ => {}
         }
         Ok(())
@@ -178,7 +215,7 @@ impl Desk {
         }
     }
 
-    fn done(&mut self, done: Option<((String, String), Outcome)>) {
+    fn done(&mut self, done: Option<(Key, Outcome)>) {
         let Some((key, outcome)) = done else { return };
         match outcome {
             Outcome::Answered => drop(self.open.remove(&key)),
@@ -197,6 +234,10 @@ impl Desk {
     }
 }
 
+fn key(request: &PodCertificateRequest) -> Key {
+    (request.metadata.namespace.clone(), request.metadata.name.clone())
+}
+
 async fn attempt(api: &Api, office: &Office, request: &PodCertificateRequest) -> Outcome {
     let change = match office.pod_certificate(request).await {
         Verdict::Answer(change) => change,
@@ -212,8 +253,60 @@ async fn attempt(api: &Api, office: &Office, request: &PodCertificateRequest) ->
         // It has been answered, or collected.
         Err(error) if error.is_not_found() || error.is_conflict() => Outcome::Answered,
         Err(error) => {
-            tracing::warn!(reason = error.reason(), "request {namespace}/{name} is not answered: {error}");
+            tracing::warn!(
+                reason = error.reason(),
+                "request {namespace}/{name} is not answered: {}",
+                chain(&error)
+            );
             Outcome::Left(Standing::MayPass)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn seen(kind: &str, object: Value) -> Seen {
+        Seen { kind: kind.to_owned(), object }
+    }
+
+    fn named(name: &str) -> Value {
+        json!({"metadata": {"namespace": "prod", "name": name, "resourceVersion": "7"}})
+    }
+
+    #[test]
+    fn a_watch_goes_on_from_where_it_was_told_that_it_is() {
+        let (mut desk, mut version) = (Desk::default(), "1".to_owned());
+        desk.see(seen("ADDED", named("req-a")), &mut version).unwrap();
+        assert_eq!((desk.open.len(), version.as_str()), (1, "7"));
+        // As the API server writes it: an object of the kind, with nothing in it but its version.
+        let bookmark = json!({"kind": "PodCertificateRequest", "apiVersion": "certificates.k8s.io/v1",
+            "metadata": {"resourceVersion": "12746"},
+            "spec": {"signerName": "", "podName": "", "podUID": "", "maxExpirationSeconds": null,
+                     "stubPKCS10Request": null, "unverifiedUserAnnotations": null},
+            "status": {"conditions": null}});
+        desk.see(seen("BOOKMARK", bookmark), &mut version).unwrap();
+        assert_eq!((desk.open.len(), version.as_str()), (1, "12746"));
+        desk.see(seen("DELETED", named("req-a")), &mut version).unwrap();
+        assert!(desk.open.is_empty());
+        let gone = desk.see(seen("ERROR", json!({"kind": "Status", "code": 410})), &mut version);
+        assert!(gone.unwrap_err().is_gone());
+    }
+
+    #[test]
+    fn what_found_no_room_is_listed_again_when_there_is_some() {
+        let request = |number: usize| serde_json::from_value(named(&format!("req-{number}"))).unwrap();
+        let mut desk = Desk::default();
+        desk.list((0..MOST_OPEN).map(request).collect());
+        assert!(!desk.is_short);
+        desk.take(request(MOST_OPEN));
+        assert_eq!((desk.open.len(), desk.is_short, desk.has_room_again()), (MOST_OPEN, true, false));
+        desk.open.retain(|_, one| one.request.metadata.name.ends_with('7'));
+        assert!(desk.has_room_again());
+        desk.list(vec![request(7), request(MOST_OPEN)]);
+        assert_eq!((desk.open.len(), desk.is_short), (2, false));
     }
 }
