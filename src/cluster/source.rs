@@ -62,7 +62,8 @@ pub struct Signer {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PodCertificate {
-    /// Who signs it; by default kraftlet.dev/kafka-node, which is kraftlet's signer.
+    /// Who signs it; by default kraftlet.dev/kafka-node, which is kraftlet's signer. Whom to trust has to be in the
+    /// ClusterTrustBundle of this signer that is called `<namespace>.<cluster>`.
     #[serde(default)]
     pub signer_name: Option<String>,
 }

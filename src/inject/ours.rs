@@ -187,7 +187,7 @@ fn pod_certificate_volume(
             "maxExpirationSeconds": seconds,
             "userAnnotations": {words::CERTIFICATE: name}
         }},
-        {"clusterTrustBundle": {"name": words::trust_bundle(namespace, &cluster.settings.name), "path": "ca.crt"}}
+        {"clusterTrustBundle": {"name": words::trust_bundle(signer_name, namespace, &cluster.settings.name), "path": "ca.crt"}}
     ]}}))
 }
 

@@ -46,8 +46,8 @@ pub const TRUST: &str = "kraftlet-trust";
 /// The ConfigMap in the signer's own namespace that says, with the key `ca.crt`, whom to trust as the signer.
 pub const SERVING_CA: &str = "kraftlet-serving-ca";
 
-/// The ClusterTrustBundle of a cluster that kraftlet's signer signs for: names that are linked to a signer begin with its
-/// own (KEP-3257), and no dot is in a namespace's.
-pub fn trust_bundle(namespace: &str, cluster: &str) -> String {
-    format!("kraftlet.dev:kafka-node:{namespace}.{cluster}")
+/// The ClusterTrustBundle of a cluster that the signer called `signer_name` signs for: names that are linked to a signer
+/// begin with its own (KEP-3257), and no dot is in a namespace's.
+pub fn trust_bundle(signer_name: &str, namespace: &str, cluster: &str) -> String {
+    format!("{}:{namespace}.{cluster}", signer_name.replace('/', ":"))
 }

@@ -150,6 +150,16 @@ pub enum Refusal {
         #[source]
         source: ApiError,
     },
+    /// One more CA than a namespace may have.
+    #[error(
+        "namespace {namespace} has {most} CAs; want the Secrets <namespace>.<cluster> of clusters that are gone deleted"
+    )]
+    TooManyCas {
+        /// The namespace.
+        namespace: String,
+        /// As many as it may have.
+        most: usize,
+    },
     /// The CA's Secret is of no use.
     #[error("the CA of the cluster cannot be used")]
     Stored(#[source] StoredError),
@@ -199,6 +209,7 @@ impl Refusal {
             Self::TooMany { .. } => "TooManyRequests",
             Self::NotLeading => signing::NOT_LEADING,
             Self::Api { source, .. } => source.reason(),
+            Self::TooManyCas { .. } => "TooManyCas",
             Self::Stored(error) => error.reason(),
             Self::Sign(error) => error.reason(),
             Self::Pki(error) => error.reason(),
@@ -225,6 +236,7 @@ impl Refusal {
             | Self::NoCertificate { .. }
             | Self::OtherSource { .. }
             | Self::Names(_)
+            | Self::TooManyCas { .. }
             | Self::KeyKind { .. } => Standing::Waits,
             Self::NoAddress
             | Self::LifeTooShort

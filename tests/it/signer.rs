@@ -355,6 +355,42 @@ fn a_ca_that_is_due_is_trusted_beside_the_next_one_before_that_one_signs() {
 }
 
 #[test]
+fn a_ca_that_somebody_brought_is_published_though_nobody_asks_and_so_is_its_successor() {
+    let bench = Bench::begin(&["--trust-first", "1m"]);
+    let brought = |name: &str| {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::default();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+    };
+    let (first, next) = (brought("first"), brought("next"));
+    let put = |trust: &str| {
+        let data = [("tls.crt", first.0.as_str()), ("tls.key", first.1.as_str()), ("ca.crt", trust)];
+        let data: serde_json::Map<String, Value> =
+            data.map(|(key, pem)| (key.to_owned(), json!(STANDARD.encode(pem)))).into_iter().collect();
+        bench
+            .objects
+            .put(SECRET, json!({"metadata": {"name": "prod.events", "namespace": "system"}, "data": data}));
+    };
+    let published = |count: usize| {
+        until("what is published", || {
+            let bundle = bench.objects.get(BUNDLE)?["spec"]["trustBundle"].as_str()?.to_owned();
+            let anchors = chain::parse_pem(bundle.as_bytes()).ok()?;
+            (anchors.len() == count).then_some(())
+        });
+    };
+    put(&first.0);
+    published(1);
+    put(&format!("{}{}", first.0, next.0));
+    published(2);
+    let bundle = bench.fetch().unwrap();
+    assert_eq!(bundle.anchors().len(), 2);
+    let secret = bench.objects.get(SECRET).unwrap();
+    assert!(secret["metadata"]["annotations"].is_null(), "it is not ours to write: {secret}");
+}
+
+#[test]
 fn cert_manager_is_asked_with_names_and_its_decision_is_awaited() {
     let home = tempfile::tempdir().unwrap();
     let objects = Objects::default();

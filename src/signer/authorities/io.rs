@@ -4,23 +4,21 @@
 //! read is used for a minute: somebody may bring a CA of his own.
 
 use std::collections::BTreeMap;
+use std::hash::BuildHasher;
+use std::hash::BuildHasherDefault;
+use std::hash::DefaultHasher;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
 
-use serde_json::Value;
-use serde_json::json;
 use tokio::sync::mpsc;
 
 use crate::kubernetes::error::ApiError;
 use crate::kubernetes::io::Api;
-use crate::kubernetes::io::Patch;
 use crate::kubernetes::meta::List;
 use crate::kubernetes::resource::Resource;
 use crate::pki::io::generate;
@@ -28,8 +26,7 @@ use crate::pki::io::random_serial;
 use crate::pki::key_kind::KeyAlgorithm;
 use crate::pki::sign::Ca;
 use crate::signer::authorities::owner::Owner;
-use crate::signer::authorities::publish;
-use crate::signer::authorities::publish::Entry;
+use crate::signer::authorities::publisher::io::Publisher;
 use crate::signer::event::About;
 use crate::signer::event::Kind;
 use crate::signer::event::Word;
@@ -40,21 +37,18 @@ use crate::signer::stages::Move;
 use crate::signer::stages::Timetable;
 use crate::signer::stored;
 use crate::signer::stored::Authority;
-use crate::signer::stored::COMPONENT;
-use crate::signer::stored::COMPONENT_CA;
 
 /// All CAs.
 #[derive(Debug)]
 pub struct Authorities {
     api: Api,
-    signer_name: String,
+    publisher: Publisher,
     timetable: Timetable,
     words: mpsc::Sender<Word>,
     known: Mutex<BTreeMap<Owner, Known>>,
-    /// One at a time reads and writes: two requests of a new cluster would else make two CAs, and one be told so.
-    slow: tokio::sync::Mutex<()>,
-    /// Whether this API server has no ClusterTrustBundles.
-    has_no_bundles: AtomicBool,
+    /// One at a time reads and writes a CA: two requests of a new cluster would else make two, and one be told so. Owners
+    /// share these locks by chance; what is slow in one namespace keeps few others waiting.
+    slow: [tokio::sync::Mutex<()>; LOCKS],
 }
 
 /// May this process write?
@@ -76,6 +70,13 @@ struct Known {
 /// For so long what was read is not read again.
 const FRESH_FOR: Duration = Duration::from_secs(60);
 
+/// So many clusters at once.
+const LOCKS: usize = 32;
+
+/// A namespace has few clusters; whoever may write its settings could else have any number of CAs, of which none goes by
+/// itself.
+const MOST_IN_A_NAMESPACE: usize = 16;
+
 /// Some 6 KiB each.
 const MOST_KNOWN: usize = 512;
 
@@ -86,13 +87,12 @@ impl Authorities {
     /// Of the signer whose namespace `api` has. Each stage is told to `words`.
     pub fn new(api: Api, signer_name: &str, timetable: Timetable, words: mpsc::Sender<Word>) -> Self {
         Self {
+            publisher: Publisher::new(api.clone(), signer_name),
             api,
             words,
-            signer_name: signer_name.to_owned(),
             timetable,
             known: Mutex::default(),
-            slow: tokio::sync::Mutex::default(),
-            has_no_bundles: AtomicBool::default(),
+            slow: Default::default(),
         }
     }
 
@@ -124,7 +124,7 @@ impl Authorities {
         if let Some(found) = quick() {
             return Ok(found);
         }
-        let _alone = self.slow.lock().await;
+        let _alone = self.alone(owner).await;
         if let Some(found) = quick() {
             return Ok(found);
         }
@@ -140,19 +140,20 @@ impl Authorities {
         Ok(authority)
     }
 
-    /// Takes every CA of ours one stage further, where it is time. Somebody has to lead for that.
+    /// Takes every CA of ours one stage further, where it is time, and publishes all of them, those too that somebody
+    /// brought. Somebody has to lead for that.
     pub async fn look_after_all(&self) -> Result<(), Refusal> {
-        let place = Resource::SECRETS.of_namespace(self.api.namespace()).map_err(ApiError::from);
-        let place = place.map_err(cannot("the Secrets"))?;
-        let selector = format!("{COMPONENT}={COMPONENT_CA}");
-        let found: List<Secret> = self.api.list(&place, &selector).await.map_err(cannot("the Secrets"))?;
-        for secret in found.items {
-            let Some(owner) = Owner::of_secret(&secret.metadata.name) else { continue };
-            let _alone = self.slow.lock().await;
+        for secret in self.secrets().await? {
+            let has_ca = secret.data.contains_key("tls.crt");
+            let Some(owner) = Owner::of_secret(&secret.metadata.name).filter(|_| has_ca) else { continue };
+            let _alone = self.alone(&owner).await;
             // Somebody may have deleted what was published.
             self.locked().remove(&owner);
             match self.settle(&owner, May::Write).await {
                 Ok((_, authority)) => self.keep(&owner, &Arc::new(authority), May::Write),
+                Err(Refusal::Api { source, .. }) if source.is_not_found() => {
+                    tracing::debug!("CA {owner} stays, and its namespace has gone");
+                }
                 Err(refusal) => {
                     let told = crate::causes::chain(&refusal);
                     tracing::warn!(reason = refusal.reason(), "CA {owner} cannot be looked after: {told}");
@@ -160,6 +161,20 @@ impl Authorities {
             }
         }
         Ok(())
+    }
+
+    /// All Secrets of the signer's namespace. Those that somebody brought have no label.
+    async fn secrets(&self) -> Result<Vec<Secret>, Refusal> {
+        let place = Resource::SECRETS.of_namespace(self.api.namespace()).map_err(ApiError::from);
+        let place = place.map_err(cannot("the Secrets"))?;
+        let found: List<Secret> = self.api.list(&place, "").await.map_err(cannot("the Secrets"))?;
+        Ok(found.items)
+    }
+
+    async fn alone(&self, owner: &Owner) -> tokio::sync::MutexGuard<'_, ()> {
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(owner);
+        let lock = self.slow.get(usize::try_from(hash % LOCKS as u64).unwrap_or_default());
+        lock.expect("the remainder is below the number of locks").lock().await
     }
 
     /// What has been published is published again: another replica may have led since.
@@ -222,6 +237,12 @@ impl Authorities {
             Err(error) if error.is_not_found() => {}
             found => return found.map_err(cannot("the CA")),
         }
+        if let Owner::Cluster { namespace, .. } = owner {
+            let is_of = |one: &Secret| one.metadata.name.split('.').next() == Some(namespace);
+            if self.secrets().await?.iter().filter(|one| is_of(one)).count() >= MOST_IN_A_NAMESPACE {
+                return Err(Refusal::TooManyCas { namespace: namespace.clone(), most: MOST_IN_A_NAMESPACE });
+            }
+        }
         let ca = self.new_ca(owner)?;
         let all = Resource::SECRETS.of_namespace(namespace).map_err(ApiError::from);
         let all = all.map_err(cannot("the CA"))?;
@@ -254,55 +275,7 @@ impl Authorities {
         if self.locked().get(owner).is_some_and(|one| one.published.as_deref() == Some(pem)) {
             return Ok(());
         }
-        self.publish_entry(&Entry::of(owner, self.api.namespace()), pem)
-            .await
-            .map_err(cannot("the ConfigMap with the trust"))?;
-        if matches!(owner, Owner::Cluster { .. }) && !self.has_no_bundles.load(Ordering::Relaxed) {
-            self.publish_bundle(owner, pem).await.map_err(cannot("the ClusterTrustBundle"))?;
-        }
-        Ok(())
-    }
-
-    async fn publish_entry(&self, entry: &Entry, pem: &str) -> Result<(), ApiError> {
-        let place = Resource::CONFIG_MAPS.named(&entry.namespace, entry.name)?;
-        match self.api.patch::<Value>(&place, Patch::Merge, &entry.patch(pem)).await {
-            Err(error) if error.is_not_found() => {}
-            patched => return patched.map(drop),
-        }
-        let all = Resource::CONFIG_MAPS.of_namespace(&entry.namespace)?;
-        match self.api.create::<Value>(&all, &entry.whole(pem)).await {
-            Err(error) if error.is_conflict() => {
-                self.api.patch::<Value>(&place, Patch::Merge, &entry.patch(pem)).await.map(drop)
-            }
-            made => made.map(drop),
-        }
-    }
-
-    async fn publish_bundle(&self, owner: &Owner, pem: &str) -> Result<(), ApiError> {
-        let resource = Resource::CLUSTER_TRUST_BUNDLES;
-        let name = publish::bundle_name(&self.signer_name, owner);
-        let place = resource.of_cluster(&name)?;
-        let patch = json!({"spec": {"trustBundle": pem}});
-        match self.api.patch::<Value>(&place, Patch::Merge, &patch).await {
-            Err(error) if error.is_not_found() => {}
-            patched => return patched.map(drop),
-        }
-        let bundle = publish::bundle(&name, &self.signer_name, pem);
-        match self.api.create::<Value>(&resource.all(), &bundle).await {
-            // An API server before 1.37, or one where somebody has turned them off.
-            Err(error) if error.is_not_found() => {
-                self.has_no_bundles.store(true, Ordering::Relaxed);
-                tracing::info!(
-                    reason = "NoClusterTrustBundles",
-                    "this API server has no ClusterTrustBundles"
-                );
-                Ok(())
-            }
-            Err(error) if error.is_conflict() => {
-                self.api.patch::<Value>(&place, Patch::Merge, &patch).await.map(drop)
-            }
-            made => made.map(drop),
-        }
+        self.publisher.publish(owner, pem).await
     }
 
     fn keep(&self, owner: &Owner, authority: &Arc<Authority>, may: May) {

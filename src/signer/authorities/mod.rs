@@ -2,4 +2,5 @@
 
 pub mod owner;
 pub mod publish;
+pub mod publisher;
 pub mod io;

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::pki::sign::MAX_COMMON_NAME;
 
 /// Who is behind a CA.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Owner {
     /// One Kafka cluster, by its namespace and the name in its settings. Not by its ConfigMap: those that kustomize makes
     /// are called otherwise after each change, and a cluster with a new name would have a new CA.

@@ -48,12 +48,6 @@ impl Entry {
     }
 }
 
-/// The name of a cluster's ClusterTrustBundle. `signer_name` has one slash; bundles that are linked to a signer begin with
-/// its name (KEP-3257).
-pub fn bundle_name(signer_name: &str, owner: &Owner) -> String {
-    format!("{}:{owner}", signer_name.replace('/', ":"))
-}
-
 /// A ClusterTrustBundle. The API server refuses an anchor that comes twice.
 pub fn bundle(name: &str, signer_name: &str, pem: &str) -> Value {
     json!({
@@ -77,7 +71,7 @@ mod tests {
         );
         assert_eq!(entry.patch("x"), json!({"data": {"events.crt": "x"}}));
         assert_eq!(Entry::of(&Owner::Signer, "kraftlet-system").namespace, "kraftlet-system");
-        let name = bundle_name("kraftlet.dev/kafka-node", &owner);
+        let name = words::trust_bundle("kraftlet.dev/kafka-node", "prod", "events");
         assert_eq!(name, "kraftlet.dev:kafka-node:prod.events");
     }
 }

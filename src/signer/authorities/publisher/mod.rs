@@ -1,0 +1,3 @@
+//! Publishes whom to trust.
+
+pub mod io;
