@@ -25,6 +25,7 @@ TEXT
 
 # The case that is running; it cleans up after itself when it is asked to end.
 RUNNING=
+FAILED=0
 
 read_arguments() {
     while (($# > 0)); do
@@ -61,13 +62,15 @@ show_case() {
         printf 'ok      %5d s  %s\n' "$((SECONDS - started))" "$name"
         return 0
     fi
+    FAILED=$((FAILED + 1))
     printf 'FAILED  %5d s  %s; see %s\n' "$((SECONDS - started))" "$name" "$log"
     tail -n 20 "$log" | sed 's/^/        /' >&2
-    return 1
 }
 
-# `set -e` ends it at the first thing that goes wrong.
+# `set -e` ends it at the first thing that goes wrong, and the trap says what that was.
 run_alone() {
+    set -E
+    trap 'say "error: ${BASH_SOURCE[0]##*/}, line $LINENO: $BASH_COMMAND"' ERR
     make_folder case
     # shellcheck source=/dev/null
     . "$E2E_DIR/cases/$1.sh"
@@ -75,7 +78,7 @@ run_alone() {
 }
 
 main() {
-    local name failed=0
+    local name
     read_arguments "$@"
     install_missing
     # It makes the certificates of some cases.
@@ -84,9 +87,10 @@ main() {
     fetch_and_build "${KAFKAS[@]}"
     trap interrupted INT TERM
     for name in "${CASES[@]}"; do
-        show_case "$name" || failed=$((failed + 1))
+        # In no condition: in whatever that calls, `set -e` would be off.
+        show_case "$name"
     done
-    ((failed == 0)) || exit 1
+    ((FAILED == 0)) || exit 1
 }
 
 main "$@"

@@ -9,6 +9,7 @@ set -euo pipefail
 # Each is a file of the same name in e2e/kubernetes/cases, with a function `run_case`, in a namespace of its own.
 KUBERNETES_CASES=(admission combined signer pod-certificates cert-manager attach)
 RUNNING=
+FAILED=0
 # Whether the kubelet is left to renew pod certificates by itself.
 PATIENT=
 
@@ -70,14 +71,17 @@ show_case() {
         printf 'ok      %5d s  %s\n' "$((SECONDS - started))" "$name"
         return 0
     fi
+    FAILED=$((FAILED + 1))
     (show_pods "$name") >>"$log" 2>&1 || true
     printf 'FAILED  %5d s  %s; see %s\n' "$((SECONDS - started))" "$name" "$log"
     grep -E '^(error|so it is|not so)' "$log" | tail -n 20 | sed 's/^/        /' >&2 || true
-    return 1
 }
 
+# `set -e` ends it at the first thing that goes wrong, and the trap says what that was.
 run_alone() {
     local name="$1"
+    set -E
+    trap 'say "error: ${BASH_SOURCE[0]##*/}, line $LINENO: $BASH_COMMAND"' ERR
     FOLDER="$(mktemp -d "/tmp/kraftlet-$name.XXXXXX")"
     # shellcheck disable=SC2064  # this very folder
     trap "rm -rf '$FOLDER'" EXIT
@@ -90,16 +94,17 @@ run_alone() {
 }
 
 main() {
-    local name failed=0
+    local name
     read_arguments "$@"
     prepare
     trap clean_up EXIT
     trap 'exit 130' INT TERM
     begin_cluster
     for name in "${KUBERNETES_CASES[@]}"; do
-        show_case "$name" || failed=$((failed + 1))
+        # In no condition: in whatever that calls, `set -e` would be off.
+        show_case "$name"
     done
-    ((failed == 0)) || exit 1
+    ((FAILED == 0)) || exit 1
 }
 
 main "$@"

@@ -5,6 +5,8 @@
 
 BROKERS=events
 SERVICE=events
+# Who `person` is: a kubeconfig.
+PERSON="$CLUSTER_FOLDER/admin.kubeconfig"
 
 # KN ARGUMENT...: kubectl in the case's namespace.
 KN() {
@@ -12,14 +14,14 @@ KN() {
 }
 
 # example NAME CHANGE...: the manifests of manifests/examples/NAME, fit for a small machine, and each CHANGE (a sed
-# script) done to them.
+# script) done to them. With DISKS=keep its pods have disks that outlive them.
 example() {
     local name="$1" change changes=(-e "")
     shift
     for change in "$@"; do
         changes+=(-e "$change")
     done
-    K kustomize "$REPO_DIR/manifests/examples/$name" | python3 "$KUBERNETES_DIR/small.py" | sed "${changes[@]}"
+    K kustomize "$REPO_DIR/manifests/examples/$name" | python3 "$KUBERNETES_DIR/small.py" "${DISKS-memory}" | sed "${changes[@]}"
 }
 
 # settings_with LIFETIME PERCENT: a change for `example`. Leaves live for so long and are renewed then; clients show none, so
@@ -37,7 +39,32 @@ make_ca() {
     openssl req -x509 -new -key "$FOLDER/$1.key" -subj "/CN=$1" -days 2 -out "$FOLDER/$1.crt" 2>/dev/null
 }
 
-# make_leaf CA NAME COMMON_NAME HOST...: NAME.key and NAME.crt in FOLDER.
+# sign CA REQUEST LEAF SECONDS [EXTENSIONS]: `openssl x509 -req` knows whole days only.
+sign() {
+    local home
+    home="$(mktemp -d "$FOLDER/ca.XXXXXX")"
+    : >"$home/index.txt"
+    cat >"$home/ca.cnf" <<TEXT
+[ca]
+default_ca = one
+[one]
+database = $home/index.txt
+new_certs_dir = $home
+rand_serial = yes
+default_md = sha256
+policy = any
+preserve = yes
+copy_extensions = copyall
+[any]
+commonName = optional
+TEXT
+    openssl ca -batch -notext -config "$home/ca.cnf" -cert "$FOLDER/$1.crt" -keyfile "$FOLDER/$1.key" -in "$2" -out "$3" \
+        -startdate "$(date -u -d '-1 minute' +%y%m%d%H%M%SZ)" -enddate "$(date -u -d "+$4 seconds" +%y%m%d%H%M%SZ)" \
+        ${5:+-extfile "$5"} 2>"$home/log" || { cat "$home/log" >&2 && return 1; }
+    rm -r "$home"
+}
+
+# make_leaf CA NAME COMMON_NAME HOST...: NAME.key and NAME.crt in FOLDER. It lives for a day, or for LIFE seconds.
 make_leaf() {
     local ca="$1" name="$2" subject="$3" host hosts=""
     shift 3
@@ -49,9 +76,8 @@ make_leaf() {
         echo "extendedKeyUsage=serverAuth,clientAuth"
         [[ -z "$hosts" ]] || echo "subjectAltName=${hosts%,}"
     } >"$FOLDER/$name.ext"
-    openssl req -new -key "$FOLDER/$name.key" -subj "/CN=$subject" |
-        openssl x509 -req -CA "$FOLDER/$ca.crt" -CAkey "$FOLDER/$ca.key" -CAcreateserial -days 1 \
-            -extfile "$FOLDER/$name.ext" -out "$FOLDER/$name.crt" 2>/dev/null
+    openssl req -new -key "$FOLDER/$name.key" -subj "/CN=$subject" -out "$FOLDER/$name.csr"
+    sign "$ca" "$FOLDER/$name.csr" "$FOLDER/$name.crt" "${LIFE:-86400}" "$FOLDER/$name.ext"
 }
 
 # put_leaf SECRET NAME CA...: what cert-manager would keep in it.
@@ -73,10 +99,44 @@ hosts_of() {
     done
 }
 
-# person COMMAND...: kubectl kraftlet, with a person's own rights.
+# person COMMAND...: kubectl kraftlet, with the person's own rights.
 person() {
-    in_cluster env PATH="$KUBERNETES_BIN:$PATH" KUBECONFIG="$CLUSTER_FOLDER/admin.kubeconfig" NO_COLOR=1 \
+    in_cluster env PATH="$KUBERNETES_BIN:$PATH" KUBECONFIG="$PERSON" NO_COLOR=1 \
         "$KRAFTLET" --kubernetes "$@" --namespace "$NAMESPACE" >&2
+}
+
+# From now on the person is somebody on call, with the rights that manifests/README.md says and no other.
+be_on_call() {
+    local config="$FOLDER/on-call.kubeconfig" token
+    KN create serviceaccount on-call
+    KN apply -f - <<TEXT
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: on-call}
+rules:
+- {apiGroups: [""], resources: [pods], verbs: [list]}
+- {apiGroups: [""], resources: [pods/portforward], verbs: [get, create]}
+- {apiGroups: [""], resources: [pods/eviction], verbs: [create]}
+- {apiGroups: [""], resources: [configmaps], verbs: [get]}
+- {apiGroups: [""], resources: [events], verbs: [list]}
+- {apiGroups: [apps], resources: [statefulsets], verbs: [get]}
+TEXT
+    KN create rolebinding on-call --role=on-call --serviceaccount="$NAMESPACE:on-call"
+    cp "$CLUSTER_FOLDER/admin.kubeconfig" "$config"
+    token="$(KN create token on-call)"
+    K --kubeconfig "$config" config set-credentials on-call --token="$token" >/dev/null
+    K --kubeconfig "$config" config set-context --current --user=on-call >/dev/null
+    PERSON="$config"
+}
+
+# in_pod POD COMMAND...: with the pod's address.
+in_pod() {
+    local id pid
+    id="$(KN get pod "$1" -o jsonpath='{.status.containerStatuses[0].containerID}')" || return 1
+    pid="$(containers tasks ls | awk -v id="${id#containerd://}" '$1 == id { print $2 }')"
+    [[ -n "$pid" ]] || return 1
+    shift
+    nsenter --net="/proc/$pid/ns/net" -- "$@"
 }
 
 # await_ready POD...: all of them ready, as the kubelet and so the agents say.
@@ -131,10 +191,21 @@ is_healthy() {
     done
 }
 
-# How often Kafka's containers have been restarted, all together.
-kafka_restarts() {
-    KN get pods -l app=events -o jsonpath='{.items[*].status.containerStatuses[*].restartCount}' |
-        tr ' ' '\n' | awk '{ sum += $1 } END { print sum + 0 }'
+# Whether no Kafka of PODS has been restarted; a pod that was made anew has another container.
+kafka_never_restarted() {
+    no_restarts "$(KN get pods -l app=events -o jsonpath='{.items[*].status.containerStatuses[*].restartCount}')"
+}
+
+# Whether none of their sidecars has been.
+sidecars_never_restarted() {
+    no_restarts "$(KN get pods -l app=events \
+        -o jsonpath='{.items[*].status.initContainerStatuses[?(@.name=="kraftlet")].restartCount}')"
+}
+
+# no_restarts COUNTS: a zero for each of PODS.
+no_restarts() {
+    say "restarts: $1"
+    [[ "$1" == "${PODS[*]//*/0}" ]]
 }
 
 # start_load CA...: clients that trust these CAs, with the certificate `client` of FOLDER where there is one.
@@ -192,21 +263,24 @@ takes() {
     until_true 10 all_show "$2" "$1"
 }
 
-# The leaf of each pod.
+# The leaf of each pod; fails as long as one shows none, or several.
 leaves() {
-    local pod
+    local pod leaf all=()
     for pod in "${PODS[@]}"; do
-        shown "$pod"
+        leaf="$(shown "$pod")" && [[ -n "$leaf" ]] || return 1
+        all+=("$leaf")
     done
+    printf '%s\n' "${all[@]}"
 }
 
 # all_are_others LEAVES: each pod shows one leaf on all its channels, and another than it showed before.
 all_are_others() {
-    local index now before
-    mapfile -t now < <(leaves)
+    local index text now before
+    text="$(leaves)" || return 1
+    mapfile -t now <<<"$text"
     mapfile -t before <<<"$1"
     for index in "${!PODS[@]}"; do
-        [[ -n "${now[index]-}" && "${now[index]}" != "${before[index]}" ]] || return 1
+        [[ -n "${before[index]-}" && "${now[index]}" != "${before[index]}" ]] || return 1
     done
 }
 
@@ -218,8 +292,16 @@ has_outcome() {
 # rights_of ACCOUNT: what it may do beyond what everybody may, who is somebody: ask what he may, read what the API server
 # publishes about itself, and the objects of pod certificates that are for all to read.
 rights_of() {
-    KN auth can-i --list --no-headers --as "system:serviceaccount:$NAMESPACE:$1" |
-        grep -v -E '^(selfsubject|\s+\[/|clustertrustbundles|podcertificaterequests)' | grep -E '\S'
+    local rights
+    rights="$(KN auth can-i --list --no-headers --as "system:serviceaccount:$NAMESPACE:$1")" || return 1
+    grep -v -E -e '^(selfsubject|\s+\[/|clustertrustbundles|podcertificaterequests)' -e '^\s*$' <<<"$rights" || true
+}
+
+# may_nothing ACCOUNT: it has none of those.
+may_nothing() {
+    local rights
+    rights="$(rights_of "$1")" || return 1
+    [[ -z "$rights" ]] || { say "$rights" && return 1; }
 }
 
 # What the pods of a namespace are and said.
