@@ -181,7 +181,7 @@ fetch_all() {
 # process, and nobody walks its stack. On x86-64, where Rust links with lld, equal functions are kept once. Together that
 # is a fifth of the file, and of the pages that `init` touches.
 build_release() {
-    release_build --bin kraftlet
+    release_build --bin kraftlet || return
     # shellcheck disable=SC2034  # read by the scripts that source this file
     RELEASE_BINARY="$RELEASE_FOLDER/kraftlet"
 }
@@ -191,9 +191,10 @@ build_fleet() {
     release_build -p kraftlet-e2e --bin fleet
 }
 
-# release_build ARGUMENT...: builds what cargo is told to, as the release is built. Sets RELEASE_FOLDER.
+# release_build ARGUMENT...: builds what cargo is told to, as the release is built, from the checkout's folder: there cargo
+# finds the toolchain and .cargo/config.toml. Sets RELEASE_FOLDER.
 release_build() {
-    local target=x86_64-unknown-linux-gnu flags="-C target-feature=+crt-static" glibc
+    local target=x86_64-unknown-linux-gnu flags="-C target-feature=+crt-static" glibc folder
     [[ "$(uname -m)" == x86_64 ]] || target=aarch64-unknown-linux-gnu
     glibc="$(getconf GNU_LIBC_VERSION)"
     if [[ "$(printf '%s\n' "glibc 2.36" "$glibc" | sort -V | head -n 1)" == "glibc 2.36" ]]; then
@@ -201,7 +202,30 @@ release_build() {
     fi
     flags+=" -C link-arg=-Wl,--no-eh-frame-hdr -C link-arg=-Wl,-T,$REPO_DIR/images/no-unwinding.ld"
     [[ "$target" != x86_64-* ]] || flags+=" -C link-arg=-Wl,--icf=all"
-    RELEASE_FOLDER="${CARGO_TARGET_DIR:-$REPO_DIR/target}/$target/release"
-    RUSTFLAGS="$flags" cargo build --quiet --locked --release --target "$target" \
-        --manifest-path "$REPO_DIR/Cargo.toml" "$@"
+    folder="$(target_folder)"
+    flags+="$(without_paths)"
+    RELEASE_FOLDER="$folder/$target/release"
+    (cd "$REPO_DIR" && RUSTFLAGS="$flags" cargo build --quiet --locked --release --target "$target" --target-dir "$folder" "$@")
+}
+
+# Flags that keep this machine's folders out of the messages of panics, so that equal sources give equal bytes: crates,
+# what their build scripts wrote to the target folder, and the standard library where its source is installed. The last
+# that fits a path counts. AWS-LC does the same for its C.
+without_paths() {
+    local commit
+    commit="$(cd "$REPO_DIR" && rustc --version --verbose | sed -n 's/^commit-hash: //p')"
+    printf ' --remap-path-prefix=%s' "$(realpath "$REPO_DIR")=kraftlet" "$(cargo_home)=cargo" \
+        "$(rust_sysroot)/lib/rustlib/src/rust=/rustc/$commit" "$(target_folder)=target"
+}
+
+target_folder() {
+    realpath -m "${CARGO_TARGET_DIR:-$REPO_DIR/target}"
+}
+
+cargo_home() {
+    printf '%s' "${CARGO_HOME:-$HOME/.cargo}"
+}
+
+rust_sysroot() {
+    (cd "$REPO_DIR" && rustc --print sysroot)
 }

@@ -34,6 +34,7 @@ main() {
         build_release
         KRAFTLET="$RELEASE_BINARY"
     fi
+    refuse_paths
     KRAFTLET_ENGINE_JAR="$(engine_jar)"
     mkdir -p "$(dirname "$out")"
     first="$(archive "$out.again" "$name" "$version")"
@@ -43,6 +44,15 @@ main() {
     ((${first% *} <= MOST_BYTES)) || die 2 "the image has ${first% *} bytes; want at most $MOST_BYTES"
     bill_of_materials >"$out.sbom.json"
     say "$name: ${first% *} bytes, ${first#* }"
+}
+
+# A binary that knows where it was made is another one on every machine. `.cargo` is where a KRAFTLET of elsewhere has it.
+refuse_paths() {
+    local path
+    for path in "$(realpath "$REPO_DIR")/src/" "$(target_folder)/" "$(cargo_home)/registry/" \
+        "$(rust_sysroot)/lib/rustlib/" /.cargo/registry/; do
+        ! grep -q -a -F -e "$path" "$KRAFTLET" || die 2 "$KRAFTLET has the path $path in it"
+    done
 }
 
 archive() {
