@@ -229,3 +229,12 @@ cargo_home() {
 rust_sysroot() {
     (cd "$REPO_DIR" && rustc --print sysroot)
 }
+
+# This machine's processor by the name that images have for it.
+image_architecture() {
+    case "$(uname -m)" in
+        x86_64) printf amd64 ;;
+        aarch64) printf arm64 ;;
+        *) die 2 "no image is made for $(uname -m)" ;;
+    esac
+}

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Writes an image archive by hand: one layer, no daemon, the same bytes for the same files.
 
-    images/archive.py OUT.tar NAME:TAG [--entrypoint /a] [--cmd a,b] [--user 1] [--env K=V] [--label K=V] SOURCE=TARGET...
+    images/archive.py OUT.tar NAME:TAG --architecture amd64 [--entrypoint /a] [--cmd a,b] [--user 1] [--env K=V] [--label K=V]
+        SOURCE=TARGET...
 
 `ctr images import` and `docker load` take it. A SOURCE that is a folder comes with all that is in it, links as links.
 Prints the layer's size in bytes and the digest of the image's configuration, which names its content.
@@ -24,7 +25,7 @@ def arguments():
     parser.add_argument("--entrypoint")
     parser.add_argument("--cmd", default="")
     parser.add_argument("--user", default="")
-    parser.add_argument("--architecture", default="amd64")
+    parser.add_argument("--architecture", required=True, choices=["amd64", "arm64"])
     parser.add_argument("--env", action="append", default=[])
     parser.add_argument("--label", action="append", default=[])
     parser.add_argument("--folder", action="append", default=[], help="an empty folder, with mode 1777")

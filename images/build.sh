@@ -56,7 +56,7 @@ refuse_paths() {
 }
 
 archive() {
-    python3 "$REPO_DIR/images/archive.py" "$1" "$2" --entrypoint /kraftlet --user 65532:65532 \
+    python3 "$REPO_DIR/images/archive.py" "$1" "$2" --architecture "$(image_architecture)" --entrypoint /kraftlet --user 65532:65532 \
         --label org.opencontainers.image.title=kraftlet \
         --label "org.opencontainers.image.description=An agent beside every Kafka pod" \
         --label org.opencontainers.image.licenses=Apache-2.0 \

@@ -32,7 +32,7 @@ make_kafka() {
     java_class_path "$KAFKA" ClusterClient >/dev/null
     java_class_path "$KAFKA" LoadClient >/dev/null
     mapfile -t files < <(libraries)
-    python3 "$REPO_DIR/images/archive.py" "$out" "localhost/apache/kafka:$KAFKA" \
+    python3 "$REPO_DIR/images/archive.py" "$out" "localhost/apache/kafka:$KAFKA" --architecture "$(image_architecture)" \
         --user 1000:1000 --cmd /opt/kafka/bin/kafka-server-start.sh,/opt/kafka/config/server.properties \
         --env JAVA_HOME=/opt/java --env PATH=/bin:/opt/java/bin --folder /tmp --folder /opt/kafka/logs \
         "$CACHE_DIR/java-runtime=/opt/java" "$(kafka_libs "$KAFKA")=/opt/kafka/libs" \
@@ -44,8 +44,8 @@ make_kafka() {
 
 main() {
     mkdir -p "$IMAGES"
-    python3 "$REPO_DIR/images/archive.py" "$IMAGES/pause.tar" localhost/pause:1 --entrypoint /pause \
-        "$KUBERNETES_BIN/pause=/pause" >/dev/null
+    python3 "$REPO_DIR/images/archive.py" "$IMAGES/pause.tar" localhost/pause:1 --architecture "$(image_architecture)" \
+        --entrypoint /pause "$KUBERNETES_BIN/pause=/pause" >/dev/null
     "$REPO_DIR/images/build.sh" "$IMAGES/kraftlet.tar" localhost/kraftlet:test
     make_kafka
 }
