@@ -1,42 +1,44 @@
 #!/usr/bin/env python3
-"""Reads `cargo metadata` and writes what is linked into kraftlet as CycloneDX 1.5 (JSON), in a stable order."""
+"""Writes what is linked into kraftlet, and the jar beside it, as CycloneDX 1.5 (JSON), in a stable order.
+
+    cargo tree --prefix none --format '{p}|{l}' ... | images/sbom.py 'NAME vVERSION|LICENCE'...
+
+The first crate is kraftlet itself; the arguments are what is linked and is no crate.
+"""
 
 import json
 import sys
 
 
+def component(line, kind):
+    package, licence = line.removesuffix(" (*)").split("|")
+    name, version = package.split()[:2]
+    version = version.removeprefix("v")
+    # Cargo's older way of writing "or" is none of SPDX's.
+    licence = " OR ".join(part.strip() for part in licence.split("/"))
+    return {
+        "type": "library",
+        "name": name,
+        "version": version,
+        "purl": f"pkg:{kind}/{name}@{version}",
+        "licenses": [{"expression": licence}] if licence else [],
+    }
+
+
 def main():
-    metadata = json.load(sys.stdin)
-    nodes = {node["id"]: node for node in metadata["resolve"]["nodes"]}
-    packages = {package["id"]: package for package in metadata["packages"]}
-    root = next(id for id, package in packages.items() if package["name"] == "kraftlet")
-    linked, waiting = set(), [root]
-    while waiting:
-        id = waiting.pop()
-        for dependency in nodes[id]["deps"]:
-            # What only builds or only tests is in no image.
-            if any(kind["kind"] is None for kind in dependency["dep_kinds"]) and dependency["pkg"] not in linked:
-                linked.add(dependency["pkg"])
-                waiting.append(dependency["pkg"])
-    components = [
-        {
-            "type": "library",
-            "name": packages[id]["name"],
-            "version": packages[id]["version"],
-            "purl": "pkg:cargo/{name}@{version}".format(**packages[id]),
-            "licenses": [{"expression": packages[id]["license"]}] if packages[id]["license"] else [],
-        }
-        for id in linked
-    ]
-    components.sort(key=lambda one: (one["name"], one["version"]))
+    crates = [component(line, "cargo") for line in sys.stdin.read().splitlines()]
+    root = crates[0]
+    components = [one for one in crates if one != root] + [component(line, "generic") for line in sys.argv[1:]]
     components.append({"type": "library", "group": "dev.kraftlet", "name": "ssl-engine",
-                       "version": packages[root]["version"], "licenses": [{"expression": "Apache-2.0"}]})
+                       "version": root["version"], "licenses": root["licenses"]})
+    # A crate is printed once for each that needs it.
+    components = {(one["name"], one["version"]): one for one in components}
     json.dump({
         "bomFormat": "CycloneDX",
         "specVersion": "1.5",
         "version": 1,
-        "metadata": {"component": {"type": "container", "name": "kraftlet", "version": packages[root]["version"]}},
-        "components": components,
+        "metadata": {"component": {"type": "container", "name": root["name"], "version": root["version"]}},
+        "components": [components[key] for key in sorted(components)],
     }, sys.stdout, indent=1)
     print()
 
