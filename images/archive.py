@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Writes an image archive by hand: one layer, no daemon, the same bytes for the same files.
 
-    images/archive.py OUT.tar NAME:TAG --architecture amd64 [--entrypoint /a] [--cmd a,b] [--user 1] [--env K=V] [--label K=V]
+    images/archive.py OUT.tar NAME:TAG --architecture amd64 [--entrypoint /a] [--cmd a,b] [--user 1] [--env K=V]
         SOURCE=TARGET...
+    images/archive.py OUT.tar NAME:TAG --architecture amd64 --dockerfile FILE [--build-arg K=V] --context FOLDER
 
 `ctr images import` and `docker load` take it. A SOURCE that is a folder comes with all that is in it, links as links.
+Of a Dockerfile it knows what an image from scratch needs, and refuses the rest.
 Prints the layer's size in bytes and the digest of the image's configuration, which names its content.
 """
 
@@ -13,6 +15,8 @@ import hashlib
 import io
 import json
 import os
+import shlex
+import string
 import tarfile
 import tempfile
 
@@ -27,9 +31,41 @@ def arguments():
     parser.add_argument("--user", default="")
     parser.add_argument("--architecture", required=True, choices=["amd64", "arm64"])
     parser.add_argument("--env", action="append", default=[])
-    parser.add_argument("--label", action="append", default=[])
     parser.add_argument("--folder", action="append", default=[], help="an empty folder, with mode 1777")
-    return parser.parse_intermixed_args()
+    parser.add_argument("--dockerfile")
+    parser.add_argument("--build-arg", action="append", default=[])
+    parser.add_argument("--context", default=".")
+    wanted = parser.parse_intermixed_args()
+    wanted.entrypoint = [wanted.entrypoint] if wanted.entrypoint else None
+    wanted.labels = {}
+    if wanted.dockerfile:
+        read_dockerfile(wanted)
+    return wanted
+
+
+def read_dockerfile(wanted):
+    """Adds to the arguments what the Dockerfile says."""
+    given, known = dict(one.split("=", 1) for one in wanted.build_arg), {}
+    with open(wanted.dockerfile, encoding="utf-8") as file:
+        lines = "".join(line for line in file if not line.startswith("#")).replace("\\\n", " ").splitlines()
+    for line in filter(str.strip, lines):
+        word, rest = line.split(maxsplit=1)
+        rest = string.Template(rest).substitute(known)
+        if word == "ARG":
+            if rest not in given:
+                raise SystemExit(f"{wanted.dockerfile} wants --build-arg {rest}=...")
+            known[rest] = given[rest]
+        elif word == "COPY":
+            source, target = rest.split()
+            wanted.files.append(os.path.join(wanted.context, source) + "=" + target)
+        elif word == "LABEL":
+            wanted.labels.update(label.split("=", 1) for label in shlex.split(rest))
+        elif word == "USER":
+            wanted.user = rest
+        elif word == "ENTRYPOINT":
+            wanted.entrypoint = json.loads(rest)
+        elif line != "FROM scratch":
+            raise SystemExit(f"{wanted.dockerfile}: this is not known here: {line}")
 
 
 def plain(entry):
@@ -81,10 +117,10 @@ def main():
             "config": {
                 "User": wanted.user,
                 "Env": wanted.env,
-                "Entrypoint": [wanted.entrypoint] if wanted.entrypoint else None,
+                "Entrypoint": wanted.entrypoint,
                 "Cmd": wanted.cmd.split(",") if wanted.cmd else None,
                 "WorkingDir": "/",
-                "Labels": dict(label.split("=", 1) for label in wanted.label),
+                "Labels": wanted.labels,
             },
             "rootfs": {"type": "layers", "diff_ids": ["sha256:" + digest]},
         }

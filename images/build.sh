@@ -49,7 +49,10 @@ main() {
         KRAFTLET="$RELEASE_BINARY"
     fi
     refuse_paths
-    KRAFTLET_ENGINE_JAR="$(engine_jar)"
+    CONTEXT="$(mktemp -d)"
+    trap 'rm -rf "$CONTEXT"' EXIT
+    cp "$KRAFTLET" "$CONTEXT/kraftlet"
+    cp "$(engine_jar)" "$CONTEXT/ssl-engine.jar"
     mkdir -p "$(dirname "$out")"
     first="$(archive "$out.again" "$name" "$version")"
     second="$(archive "$out" "$name" "$version")"
@@ -71,12 +74,8 @@ refuse_paths() {
 }
 
 archive() {
-    python3 "$REPO_DIR/images/archive.py" "$1" "$2" --architecture "$(image_architecture)" --entrypoint /kraftlet --user 65532:65532 \
-        --label org.opencontainers.image.title=kraftlet \
-        --label "org.opencontainers.image.description=An agent beside every Kafka pod" \
-        --label org.opencontainers.image.licenses=Apache-2.0 \
-        --label "org.opencontainers.image.version=$3" \
-        "$KRAFTLET=/kraftlet" "$KRAFTLET_ENGINE_JAR=/usr/share/kraftlet/ssl-engine.jar"
+    python3 "$REPO_DIR/images/archive.py" "$1" "$2" --architecture "$(image_architecture)" \
+        --dockerfile "$REPO_DIR/images/Dockerfile" --build-arg "VERSION=$3" --context "$CONTEXT"
 }
 
 main "$@"
