@@ -12,7 +12,7 @@ usage: images/build.sh OUT.tar [NAME:TAG]
 
 Writes the image of the release binary (KRAFTLET, or built here) and the engine's jar (KRAFTLET_ENGINE_JAR, or built
 here) as an archive for `ctr images import` or `docker load`, and beside it OUT.tar.sbom.json, what is in it (CycloneDX).
-The name is localhost/kraftlet with the version by default.
+The name is by default the one that manifests/install has, docker.io/library/kraftlet with the version.
 TEXT
 }
 
@@ -43,7 +43,7 @@ main() {
         "" | -*) usage >&2 && exit 64 ;;
     esac
     version="$(sed -n 's/^version = "\(.*\)"/\1/p' "$REPO_DIR/Cargo.toml" | head -n 1)"
-    name="${2-localhost/kraftlet:$version}"
+    name="${2-docker.io/library/kraftlet:$version}"
     if [[ -z "${KRAFTLET-}" ]]; then
         build_release
         KRAFTLET="$RELEASE_BINARY"
