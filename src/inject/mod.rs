@@ -10,6 +10,7 @@ pub mod draft;
 pub mod asked;
 pub mod profile;
 pub mod subject;
+pub mod variables;
 pub mod mount;
 pub mod ours;
 pub mod kafka;

@@ -16,7 +16,9 @@ use crate::inject::mount::Mounts;
 use crate::inject::refusal::Refusal;
 use crate::inject::subject::Subject;
 use crate::inject::subject::User;
+use crate::inject::subject::has_named;
 use crate::inject::subject::text;
+use crate::inject::variables;
 use crate::inject::words;
 use crate::kubernetes::io::SERVICE_ACCOUNT;
 
@@ -207,10 +209,13 @@ impl Sees {
         if let Some(pem) = means.signer_ca.as_ref().filter(|_| needs_signer(cluster)) {
             env.push(json!({"name": signer::SIGNER_CA, "value": pem}));
         }
-        // Apache's image takes properties from such variables, and so does `init`. What is for the JVM is Kafka's alone.
-        let is_property = |name: &str| name.starts_with("KAFKA_") && !name.ends_with("_OPTS");
-        let of_kafka = subject.list("env").iter();
-        env.extend(of_kafka.filter(|one| text(one, "name").is_some_and(is_property)).cloned());
+        // Of two with one name the last is taken, so what is ours stays. The pod's facts have these names with everybody.
+        let of_kafka = variables::properties(subject.list("env")).into_iter();
+        let added: Vec<Value> = of_kafka
+            .filter(|one| text(one, "name").is_some_and(|name| !has_named(&env, name)))
+            .cloned()
+            .collect();
+        env.extend(added);
         Self { env, env_from: subject.list("envFrom").to_vec(), volume_mounts: Vec::new() }
     }
 }

@@ -155,6 +155,23 @@ fn what_somebody_wrote_stays_and_is_warned_of() {
 }
 
 #[test]
+fn a_property_brings_along_the_variables_that_it_is_made_of() {
+    let mut pod = pod();
+    let password = json!({"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}});
+    let jaas = json!({"name": "KAFKA_SASL_JAAS_CONFIG", "value": "x password=$(PASSWORD) on=$(POD_NAME);"});
+    let own = json!({"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}});
+    pod["spec"]["containers"][0]["env"] = json!([own, password, {"name": "OTHER", "value": "1"}, jaas]);
+    let plan = manage(&pod, &cluster("certificates: {node: {source: {signer: {}}}}\n")).unwrap();
+    let patched = patched(&pod, &plan);
+    for ours in patched["spec"]["initContainers"].as_array().unwrap() {
+        let env = ours["env"].as_array().unwrap();
+        let of = |name: &str| env.iter().filter(|one| one["name"] == name).count();
+        assert_eq!((of("POD_NAME"), of("OTHER")), (1, 0));
+        assert_eq!(env.iter().rev().take(2).collect::<Vec<_>>(), [&jaas, &password]);
+    }
+}
+
+#[test]
 fn who_cannot_have_it_is_told_why() {
     let good = cluster("certificates: {node: {source: {signer: {}}}}\n");
     let check = |change: &dyn Fn(&mut Value), reason: &str, message: &str| {
