@@ -8,16 +8,18 @@ use std::time::Duration;
 
 use http_body_util::BodyExt;
 use http_body_util::Full;
-use http_body_util::Limited;
 use hyper::Method;
 use hyper::Request;
 use hyper::Response;
 use hyper::StatusCode;
+use hyper::body::Body;
 use hyper::body::Bytes;
 use hyper::body::Incoming;
 use hyper::header;
 use hyper::header::HeaderValue;
 use serde_json::Value;
+use tokio::sync::Semaphore;
+use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 use tokio::time::timeout;
 
@@ -32,13 +34,27 @@ use crate::inject::ours;
 use crate::inject::ours::Means;
 use crate::inject::refusal::Refusal;
 use crate::inject::review;
+use crate::inject::review::Question;
+use crate::inject::review::ReviewError;
+use crate::inject::weight;
 use crate::inject::words;
 use crate::kubernetes::error::ApiError;
 use crate::kubernetes::io::Api;
 use crate::kubernetes::resource::Resource;
 
-/// The API server's own limit for a request is 3 MiB; a review may hold the object twice.
-const MOST_REVIEW_BYTES: usize = 7 * 1024 * 1024;
+/// etcd keeps no object above 1.5 MiB, and a review may hold the object twice.
+const MOST_REVIEW_BYTES: usize = 3 * 1024 * 1024;
+
+/// Of all reviews that are being read, of which a usual one has some 10 KiB. With these and the next two
+/// the webhook stays below the 96Mi of manifests/install/webhook.yaml: 10 MiB are its own, 12 are the connections'
+/// (256 of 48 KiB), 16 these while their buffers grow, 24 what they become.
+const MOST_BYTES_IN_FLIGHT: usize = 8 * 1024 * 1024;
+
+/// What one review may take once it is read: a StatefulSet with five thousand variables, as it is and as it was.
+const MOST_REVIEW_WEIGHT: usize = 12 * 1024 * 1024;
+
+/// Of all reviews that are being answered; a pod's takes some 100 KiB.
+const MOST_WEIGHT_IN_FLIGHT: usize = 2 * MOST_REVIEW_WEIGHT;
 
 /// Where reviews are posted.
 pub const REVIEWS: &str = "/admit";
@@ -56,6 +72,27 @@ pub struct Webhook {
     api: Api,
     means: Mutex<Arc<Means>>,
     settings: Mutex<HashMap<(String, String), Read>>,
+    /// Bytes of reviews that arrive.
+    arriving: Semaphore,
+    /// Bytes that reviews take which are answered. Who has some of these waits for no others.
+    answering: Semaphore,
+}
+
+/// A review that is not answered.
+#[derive(Debug, thiserror::Error)]
+enum Unanswered {
+    #[error("the review has not arrived within {} s; there may be too many others", READ_WITHIN.as_secs())]
+    Late,
+    #[error(
+        "the review has more than {MOST_REVIEW_BYTES} bytes, so it is about no object that etcd would keep"
+    )]
+    TooLong,
+    #[error("the review would take {0} bytes in memory; {MOST_REVIEW_WEIGHT} are given to one")]
+    TooHeavy(usize),
+    #[error("the review did not arrive")]
+    Broken(#[source] hyper::Error),
+    #[error(transparent)]
+    Unreadable(ReviewError),
 }
 
 /// Settings as they were when they were read.
@@ -68,7 +105,13 @@ struct Read {
 impl Webhook {
     /// Asks `api` for settings, and adds to pods what `means` says.
     pub fn new(api: Api, means: Means) -> Self {
-        Self { api, means: Mutex::new(Arc::new(means)), settings: Mutex::default() }
+        Self {
+            api,
+            means: Mutex::new(Arc::new(means)),
+            settings: Mutex::default(),
+            arriving: Semaphore::new(MOST_BYTES_IN_FLIGHT),
+            answering: Semaphore::new(MOST_WEIGHT_IN_FLIGHT),
+        }
     }
 
     /// Reads whom pods have to trust as the signer, where there is one.
@@ -101,12 +144,10 @@ impl Webhook {
     }
 
     async fn review(&self, body: Incoming) -> Answer {
-        let whole = timeout(READ_WITHIN, Limited::new(body, MOST_REVIEW_BYTES).collect()).await;
-        let Ok(Ok(body)) = whole else {
-            return plain(StatusCode::BAD_REQUEST, "the review did not arrive, or is too long\n");
-        };
-        let question = match review::parse(&body.to_bytes()) {
-            Ok(question) => question,
+        let read = timeout(READ_WITHIN, self.question(body)).await.unwrap_or(Err(Unanswered::Late));
+        // The room is given back when the answer is made.
+        let (question, _room) = match read {
+            Ok(read) => read,
             Err(error) => return plain(StatusCode::BAD_REQUEST, &format!("{}\n", chain(&error))),
         };
         let outcome = match admit::needs(&question) {
@@ -134,6 +175,32 @@ impl Webhook {
         let mut answer = Response::new(Full::new(Bytes::from(review::answer(&question.uid, &outcome))));
         answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         answer
+    }
+
+    /// The question in a body, and the room that it takes. The room for bytes is taken as they come, so that nobody gets any
+    /// for bytes that he only speaks of.
+    async fn question(&self, mut body: Incoming) -> Result<(Question, SemaphorePermit<'_>), Unanswered> {
+        if body.size_hint().lower() > MOST_REVIEW_BYTES as u64 {
+            return Err(Unanswered::TooLong);
+        }
+        let mut bytes = Vec::new();
+        let mut room = taken(&self.arriving, 0).await?;
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(Unanswered::Broken)?;
+            let Some(more) = frame.data_ref() else { continue };
+            if bytes.len() + more.len() > MOST_REVIEW_BYTES {
+                return Err(Unanswered::TooLong);
+            }
+            room.merge(taken(&self.arriving, more.len()).await?);
+            bytes.extend_from_slice(more);
+        }
+        let weight = weight::of_json(&bytes);
+        if weight > MOST_REVIEW_WEIGHT {
+            return Err(Unanswered::TooHeavy(weight));
+        }
+        let room = taken(&self.answering, weight).await?;
+        let question = review::parse(&bytes).map_err(Unanswered::Unreadable)?;
+        Ok((question, room))
     }
 
     /// The settings of a ConfigMap: those that were read just now, or those that are there.
@@ -172,6 +239,13 @@ impl Webhook {
 }
 
 const UNREAD: &str = "SettingsUnread";
+
+/// Waits until there is room for so many bytes; the caller has the deadline.
+async fn taken(room: &Semaphore, bytes: usize) -> Result<SemaphorePermit<'_>, Unanswered> {
+    let bytes = u32::try_from(bytes).map_err(|_| Unanswered::TooLong)?;
+    // It is never closed.
+    room.acquire_many(bytes).await.map_err(|_| Unanswered::Late)
+}
 
 fn plain(status: StatusCode, text: &str) -> Answer {
     let mut answer = Response::new(Full::new(Bytes::from(text.to_owned())));

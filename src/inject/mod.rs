@@ -22,4 +22,5 @@ pub mod yaml;
 pub mod policy;
 pub mod manifests;
 pub mod serving;
+pub mod weight;
 pub mod io;

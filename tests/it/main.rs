@@ -23,6 +23,8 @@ mod health;
 #[cfg(test)]
 mod inject;
 #[cfg(test)]
+mod webhook;
+#[cfg(test)]
 mod manifests;
 #[cfg(test)]
 mod probes;

@@ -1,0 +1,50 @@
+//! What a review takes in memory once it is read, known from its bytes before anything is made of them.
+
+/// An object's first node, which has room for eleven keys and values (`BTreeMap` of `serde_json::Value`), and its first key's
+/// and value's texts, which an allocator rounds up.
+const OBJECT_BYTES: usize = 768;
+
+/// One more value: its share of a node that is half full or of a list that has just doubled, and its texts, rounded up.
+const VALUE_BYTES: usize = 192;
+
+/// At most so many bytes are taken by the value that this JSON is: its texts as they are, and what holds them. It is an upper
+/// bound for whatever bytes, JSON or not.
+pub fn of_json(json: &[u8]) -> usize {
+    let mut weight = json.len();
+    let (mut is_in_text, mut is_escaped) = (false, false);
+    for (index, byte) in json.iter().enumerate() {
+        if is_in_text {
+            is_in_text = is_escaped || *byte != b'"';
+            is_escaped = !is_escaped && *byte == b'\\';
+            continue;
+        }
+        weight += match byte {
+            // Of an empty object, as managed fields have by the hundred, there is no node.
+            b'{' if json.get(index + 1) != Some(&b'}') => OBJECT_BYTES,
+            b'{' | b'[' | b',' => VALUE_BYTES,
+            _ => 0,
+        };
+        is_in_text = *byte == b'"';
+    }
+    weight
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_bytes_that_become_large_are_heavy() {
+        let check =
+            |json: &str, want: usize| assert_eq!(of_json(json.as_bytes()) - json.len(), want, "{json}");
+        check("", 0);
+        check("\"{[,\"", 0);
+        check(r#""\"{""#, 0);
+        check(r#""\\"{"#, OBJECT_BYTES);
+        check(r#"{"a":{},"b":[1,2]}"#, OBJECT_BYTES + 4 * VALUE_BYTES);
+        check("[[[", 3 * VALUE_BYTES);
+        assert!(of_json("{\"\":0},".repeat(1000).as_bytes()) > 900_000);
+        let value = size_of::<serde_json::Value>();
+        assert!(11 * (size_of::<String>() + value) < OBJECT_BYTES - 64 && 2 * value < VALUE_BYTES - 64);
+    }
+}
