@@ -64,8 +64,9 @@ pub fn decide(
             Ok(cluster) => {
                 judge::stateful_set(object, Some(&question.namespace), config_map, &cluster, means)
             }
-            // It may come with the next document of the same file.
-            Err(refusal) if refusal.reason() == NO_SETTINGS => {
+            // They may come with the next document of the same file. A StatefulSet that has been there has had them: its next
+            // pod would be refused.
+            Err(refusal) if refusal.reason() == NO_SETTINGS && question.old_object.is_null() => {
                 Ok(Plan { operations: Vec::new(), warnings: vec![refusal.to_string()] })
             }
             Err(refusal) => Err(refusal),

@@ -24,7 +24,7 @@ pub fn settings(config_map: &Value) -> Result<Cluster, Refusal> {
     let data = config_map.get("data");
     let Some(yaml) = data.and_then(|data| text(data, words::SETTINGS_KEY)) else {
         let message = format!("ConfigMap {name} has no key {}; want the settings there", words::SETTINGS_KEY);
-        return Err(Refusal::new("SettingsMissing", message));
+        return Err(Refusal::new("SettingsKeyMissing", message));
     };
     let file = format!("ConfigMap {name}, {}", words::SETTINGS_KEY);
     parse::parse(&file, yaml.as_bytes()).map_err(|problems| Refusal::settings(&problems))

@@ -7,6 +7,7 @@ use kraftlet::cluster::model::Cluster;
 use kraftlet::cluster::parse;
 use kraftlet::inject::admit;
 use kraftlet::inject::admit::Needs;
+use kraftlet::inject::judge;
 use kraftlet::inject::manifests;
 use kraftlet::inject::manifests::Given;
 use kraftlet::inject::ours::Means;
@@ -309,6 +310,15 @@ fn a_stateful_set_is_judged_when_it_is_applied() {
     assert_eq!(
         early.unwrap().warnings,
         ["there is no ConfigMap events in namespace prod, which should have the settings"]
+    );
+    let changed = self::question("statefulsets", &set(3), &set(3));
+    let late = admit::decide(&changed, "events", Err(admit::no_settings("prod", "events")), &means());
+    assert_eq!(late.unwrap_err().reason(), "SettingsMissing");
+    let without_key = judge::settings(&json!({"metadata": {"name": "events"}, "data": {"a": "b"}}));
+    let wrong = admit::decide(&question, "events", without_key.map(Arc::new), &means()).unwrap_err();
+    assert_eq!(
+        (wrong.reason(), wrong.to_string().as_str()),
+        ("SettingsKeyMissing", "ConfigMap events has no key cluster.yaml; want the settings there")
     );
     // The signer may come with the next command; pods are refused until then.
     let without = Means { signer_ca: None, ..means() };
