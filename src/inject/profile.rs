@@ -43,7 +43,8 @@ impl Profile {
         let last = last.split(':').next().unwrap_or_default();
         let maker = folder.rsplit('/').next().unwrap_or_default();
         match (maker, last) {
-            ("apache", "kafka" | "kafka-native") => Some(Self::Apache),
+            // Not kafka-native, which has neither a JVM nor this script.
+            ("apache", "kafka") => Some(Self::Apache),
             ("confluentinc", "cp-kafka" | "cp-server") => Some(Self::Confluent),
             ("bitnami" | "bitnamilegacy" | "bitnamisecure", "kafka") => Some(Self::Bitnami),
             ("kubedb" | "appscode-images", "kafka") => Some(Self::Kubedb),
@@ -104,6 +105,7 @@ mod tests {
         check("docker.example/confluentinc/cp-kafka", Some(Profile::Confluent));
         check("bitnamilegacy/kafka:4.0", Some(Profile::Bitnami));
         check("ghcr.example/appscode-images/kafka:4.0.0", Some(Profile::Kubedb));
+        check("apache/kafka-native:4.4.0", None);
         check("kafka:4", None);
         check("example/my-kafka", None);
         check("", None);

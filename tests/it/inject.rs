@@ -187,6 +187,11 @@ fn who_cannot_have_it_is_told_why() {
         "container kafka: the image \"mine/kafka\" is not known, nor its user; give the container a `runAsUser`, or say by the annotation kraftlet.dev/image-profile how the image is made",
     );
     check(
+        &|pod| pod["spec"]["containers"][0]["image"] = json!("apache/kafka-native:4.4.0"),
+        "ImageUnknown",
+        "container kafka: the image \"apache/kafka-native:4.4.0\" is not known, nor its user; give the container a `runAsUser`, or say by the annotation kraftlet.dev/image-profile how the image is made",
+    );
+    check(
         &|pod| pod["spec"]["containers"][0]["volumeMounts"] = json!([]),
         "MountMissing",
         "container kafka mounts no volume that holds /var/lib/kafka/data/log, where the settings have Kafka keep its logs; want a disk of its own there",
