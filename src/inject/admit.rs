@@ -88,7 +88,11 @@ pub fn attach(question: &Question, means: &Means) -> Result<Plan, Refusal> {
     };
     let cluster = cluster.as_deref().or_else(|| set_of(&question.object));
     let plan = plan::attach(pod, cluster, &server_properties, kafka_version.as_deref(), means)?;
-    Ok(if is_template { Plan { operations: Vec::new(), warnings: plan.warnings } } else { plan })
+    if !is_template {
+        return Ok(plan);
+    }
+    let warnings = plan.warnings.into_iter().chain(judge::doubtful_container(pod)).collect();
+    Ok(Plan { operations: Vec::new(), warnings })
 }
 
 /// The StatefulSet that a pod is of, or that the object is: whoever has no other name for the cluster calls it so.

@@ -14,6 +14,8 @@ use crate::inject::plan;
 use crate::inject::plan::Plan;
 use crate::inject::plan::Set;
 use crate::inject::refusal::Refusal;
+use crate::inject::subject::KnownBy;
+use crate::inject::subject::Subject;
 use crate::inject::subject::text;
 use crate::inject::words;
 use crate::kafka::node_id::NodeId;
@@ -85,6 +87,7 @@ pub fn stateful_set(
         warnings.push("pods wait for the signer, whose CA is not known yet; is it installed?".to_owned());
     }
     warnings.extend(plan::manage(template, owner, config_map, cluster, means)?.warnings);
+    warnings.extend(doubtful_container(template));
     let pool = plan::pool(name, cluster)?;
     let replicas = spec.get("replicas").and_then(Value::as_u64).unwrap_or(1);
     let wanted = u64::try_from(pool.pods().count()).unwrap_or(u64::MAX);
@@ -104,4 +107,15 @@ pub fn stateful_set(
         ));
     }
     Ok(Plan { operations: Vec::new(), warnings })
+}
+
+/// Says that a template's Kafka would not be known any more if another webhook added a container to its pods.
+pub fn doubtful_container(template: &Value) -> Option<String> {
+    let subject = Subject::find(template).ok().filter(|one| one.known_by() == KnownBy::BeingAlone)?;
+    Some(format!(
+        "container {} is taken for Kafka's because there is no other; where webhooks add containers to pods, name it with \
+         the annotation {}",
+        subject.name(),
+        words::CONTAINER
+    ))
 }

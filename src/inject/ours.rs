@@ -31,8 +31,6 @@ pub struct Means {
     pub signer_ca: Option<String>,
 }
 
-/// The run folder's volume. Keys are in it, so it is memory.
-const RUN_VOLUME: &str = "kraftlet-run";
 const SETTINGS_VOLUME: &str = "kraftlet-settings";
 const SIGNER_VOLUME: &str = "kraftlet-signer";
 const API_VOLUME: &str = "kraftlet-api";
@@ -85,14 +83,14 @@ pub fn volumes(config_map: &str, cluster: &Cluster, namespace: Option<&str>) -> 
     Ok(volumes)
 }
 
-/// The run folder, of an attached agent too: it remembers there.
+/// The run folder, of an attached agent too: it remembers there. Keys are in it, so it is memory.
 pub fn run_volume() -> Value {
-    json!({"name": RUN_VOLUME, "emptyDir": {"medium": "Memory", "sizeLimit": RUN_SIZE}})
+    json!({"name": words::RUN_VOLUME, "emptyDir": {"medium": "Memory", "sizeLimit": RUN_SIZE}})
 }
 
 /// The run folder, for Kafka's container and ours. Kafka's engine writes there what it has loaded.
 pub fn run_mount(run_folder: &str) -> Value {
-    json!({"name": RUN_VOLUME, "mountPath": run_folder})
+    json!({"name": words::RUN_VOLUME, "mountPath": run_folder})
 }
 
 /// `kraftlet init`.

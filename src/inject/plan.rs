@@ -13,6 +13,7 @@ use crate::inject::mount::Mounts;
 use crate::inject::ours;
 use crate::inject::ours::Means;
 use crate::inject::refusal::Refusal;
+use crate::inject::subject::KnownBy;
 use crate::inject::subject::Subject;
 use crate::inject::subject::User;
 use crate::inject::subject::annotation;
@@ -100,6 +101,10 @@ pub fn attach(
     let mut warnings = Vec::new();
     if let Some(name) = cluster {
         set_if_other(&mut draft, "/metadata/labels", words::CLUSTER, json!(name));
+    }
+    // Nothing else would say it the next time: an attached Kafka's container has no mount of ours.
+    if matches!(subject.known_by(), KnownBy::Image | KnownBy::BeingAlone) {
+        draft.set("/metadata/annotations", words::CONTAINER, json!(subject.name()));
     }
     kafka::ask_the_agent(&mut draft, &mut warnings, &subject, ours::ATTACHED_PORT);
     add_volume(&mut draft, ours::run_volume());

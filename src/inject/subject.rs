@@ -12,7 +12,23 @@ pub struct Subject<'a> {
     pod: &'a Value,
     container: &'a Value,
     index: usize,
+    known_by: KnownBy,
     profile: Option<Profile>,
+}
+
+/// How Kafka's container is known among others, from the surest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KnownBy {
+    /// An annotation names it.
+    Annotation,
+    /// It is called `kafka`.
+    Name,
+    /// It was injected before: it mounts the run folder.
+    RunVolume,
+    /// Its image is the only one that is a Kafka.
+    Image,
+    /// There is no other, yet: another webhook may add one.
+    BeingAlone,
 }
 
 /// Who Kafka runs as.
@@ -25,17 +41,13 @@ pub struct User {
 }
 
 impl<'a> Subject<'a> {
-    /// Finds Kafka's container: the one that an annotation names, the only one, or the one called `kafka`.
+    /// Finds Kafka's container. Other webhooks add containers, before us or between two of our turns, and it has to be the
+    /// same one then.
     pub fn find(pod: &'a Value) -> Result<Self, Refusal> {
         let containers = list(pod.get("spec"), "containers");
-        let named = annotation(pod, words::CONTAINER);
-        let wanted = named.unwrap_or("kafka");
-        let found = match (named, containers) {
-            (None, [only]) => Some((0, only)),
-            _ => containers.iter().enumerate().find(|(_, one)| text(one, "name") == Some(wanted)),
-        };
-        let Some((index, container)) = found else {
+        let Some((known_by, index, container)) = known(pod, containers) else {
             let names: Vec<&str> = containers.iter().filter_map(|one| text(one, "name")).collect();
+            let wanted = annotation(pod, words::CONTAINER).unwrap_or(KAFKA);
             let message = format!(
                 "no container is called {wanted:?}, there are {names:?}; name Kafka's with the annotation {}",
                 words::CONTAINER
@@ -49,12 +61,12 @@ impl<'a> Subject<'a> {
             }
             None => Profile::of_image(text(container, "image").unwrap_or_default()),
         };
-        Ok(Self { pod, container, index, profile })
+        Ok(Self { pod, container, index, known_by, profile })
     }
 
-    /// The pod.
-    pub fn pod(&self) -> &'a Value {
-        self.pod
+    /// How it was found.
+    pub fn known_by(&self) -> KnownBy {
+        self.known_by
     }
 
     /// Kafka's container.
@@ -111,6 +123,30 @@ impl<'a> Subject<'a> {
         );
         Refusal::new("ImageUnknown", message)
     }
+}
+
+/// What Kafka's container is called where nobody says another name.
+const KAFKA: &str = "kafka";
+
+fn known<'a>(pod: &Value, containers: &'a [Value]) -> Option<(KnownBy, usize, &'a Value)> {
+    let first = |known_by, is_it: &dyn Fn(&Value) -> bool| {
+        let found = containers.iter().enumerate().find(|(_, one)| is_it(one));
+        found.map(|(index, container)| (known_by, index, container))
+    };
+    if let Some(name) = annotation(pod, words::CONTAINER) {
+        return first(KnownBy::Annotation, &|one| text(one, "name") == Some(name));
+    }
+    let only = |known_by, is_it: &dyn Fn(&Value) -> bool| {
+        let is_only = containers.iter().filter(|one| is_it(one)).count() == 1;
+        first(known_by, is_it).filter(|_| is_only)
+    };
+    let is_kafka = |one: &Value| text(one, "image").and_then(Profile::of_image).is_some();
+    first(KnownBy::Name, &|one| text(one, "name") == Some(KAFKA))
+        .or_else(|| {
+            first(KnownBy::RunVolume, &|one| has_named(list(Some(one), "volumeMounts"), words::RUN_VOLUME))
+        })
+        .or_else(|| only(KnownBy::Image, &is_kafka))
+        .or_else(|| only(KnownBy::BeingAlone, &|_| true))
 }
 
 /// An annotation of a pod.

@@ -36,6 +36,9 @@ pub const INIT: &str = "kraftlet-init";
 /// The native sidecar.
 pub const SIDECAR: &str = "kraftlet";
 
+/// The run folder's volume, in Kafka's container too.
+pub const RUN_VOLUME: &str = "kraftlet-run";
+
 /// Where the settings' ConfigMap is mounted. Not /etc/kraftlet itself: nothing can be mounted inside a ConfigMap.
 pub const SETTINGS_FOLDER: &str = "/etc/kraftlet/settings";
 

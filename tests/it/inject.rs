@@ -243,6 +243,61 @@ fn an_attached_pod_gets_the_sidecar_alone() {
     assert_eq!(admit::attach(&again, &means()).unwrap(), Plan::default());
 }
 
+#[test]
+fn containers_that_others_add_change_nothing() {
+    let proxy = json!({"name": "proxy", "image": "example/proxy:1"});
+    let mut managed = pod();
+    managed["spec"]["containers"][0]["name"] = json!("broker");
+    managed["spec"]["securityContext"] = json!({"runAsUser": 7});
+    managed["spec"]["containers"][0]["command"] = json!(["x", "/run/kraftlet/server.properties"]);
+    let mut attached = managed.clone();
+    attached["metadata"]["annotations"] = json!({
+        "kraftlet.dev/inject": "true", "kraftlet.dev/mode": "attach",
+        "kraftlet.dev/server-properties": "/opt/kafka/config/kafka.properties"
+    });
+    let good = Arc::new(cluster("certificates: {node: {source: {signer: {}}}}\n"));
+    let asked = |pod: &Value| {
+        let question = question("pods", pod, &Value::Null);
+        match admit::needs(&question).unwrap() {
+            Needs::Means => admit::attach(&question, &means()),
+            _ => admit::decide(&question, "events", Ok(Arc::clone(&good)), &means()),
+        }
+    };
+    for image in ["apache/kafka:4.4.0", "example/broker:1"] {
+        for pod in [&managed, &attached] {
+            let mut pod = pod.clone();
+            pod["spec"]["containers"][0]["image"] = json!(image);
+            let mut patched = patched(&pod, &asked(&pod).unwrap());
+            patched["spec"]["containers"].as_array_mut().unwrap().insert(0, proxy.clone());
+            assert_eq!(asked(&patched).unwrap(), Plan::default(), "{image}");
+            // The other one was there before us.
+            pod["spec"]["containers"].as_array_mut().unwrap().insert(0, proxy.clone());
+            assert_eq!(asked(&pod).is_ok(), image != "example/broker:1");
+        }
+    }
+    let set = |pod: &Value| {
+        let template = json!({"metadata": pod["metadata"], "spec": pod["spec"]});
+        let spec = json!({"replicas": 3, "serviceName": "events", "podManagementPolicy": "Parallel", "template": template});
+        json!({"metadata": {"name": "events"}, "spec": spec})
+    };
+    let doubt = "container broker is taken for Kafka's because there is no other; where webhooks add containers to pods, name it with the annotation kraftlet.dev/container";
+    for mut pod in [managed, attached] {
+        assert_eq!(judged(&set(&pod), &good), [] as [String; 0]);
+        pod["spec"]["containers"][0]["image"] = json!("example/broker:1");
+        assert_eq!(judged(&set(&pod), &good), [doubt]);
+    }
+}
+
+/// What is said when a StatefulSet is made.
+fn judged(set: &Value, cluster: &Arc<Cluster>) -> Vec<String> {
+    let question = question("statefulsets", set, &Value::Null);
+    let plan = match admit::needs(&question).unwrap() {
+        Needs::Means => admit::attach(&question, &means()),
+        _ => admit::decide(&question, "events", Ok(Arc::clone(cluster)), &means()),
+    };
+    plan.unwrap().warnings
+}
+
 fn question(resource: &str, object: &Value, old: &Value) -> Question {
     let review = json!({
         "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
