@@ -75,6 +75,22 @@ impl<'a> Draft<'a> {
     }
 }
 
+/// Does the operations to a value, one after the other; their paths begin below `root`, a JSON pointer. `None` where there
+/// is no object or list to do one to.
+pub fn apply(value: &mut Value, root: &str, operations: &[Operation]) -> Option<()> {
+    for operation in operations {
+        let (parent, last) = operation.path.rsplit_once('/')?;
+        match value.pointer_mut(&format!("{root}{parent}"))? {
+            Value::Object(entries) => {
+                entries.insert(unescaped(last), operation.value.clone());
+            }
+            Value::Array(items) if last == "-" => items.push(operation.value.clone()),
+            _ => return None,
+        }
+    }
+    Some(())
+}
+
 /// A key as a part of a JSON pointer.
 pub fn escaped(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::inject::draft;
 use crate::inject::draft::Operation;
 use crate::inject::draft::unescaped;
 use crate::inject::yaml::tree;
@@ -10,27 +11,24 @@ use crate::inject::yaml::tree::Node;
 use crate::inject::yaml::tree::TreeError;
 use crate::inject::yaml::write;
 
-/// Does the operations to a document, one after the other. Their paths begin below `root`, a JSON pointer.
+/// Does the operations to a document, one after the other. Their paths begin below `root`, a JSON pointer. What comes out is
+/// read again: it says what the operations make of the value, or nothing comes out.
 pub fn apply(text: &str, root: &str, operations: &[Operation]) -> Result<String, TreeError> {
+    let mut wanted = tree::parse(text)?.map(|tree| tree.value()).unwrap_or_default();
+    draft::apply(&mut wanted, root, operations).ok_or(TreeError::NotEdited)?;
+    let line_end = if text.contains("\r\n") { "\r\n" } else { "\n" };
+    let read = |text: &str| tree::parse(text).ok().flatten().ok_or(TreeError::NotEdited);
     let mut text = text.to_owned();
     for operation in operations {
-        let tree = tree::parse(&text)?;
-        let path = format!("{root}/{}", operation.path.trim_start_matches('/'));
+        let tree = read(&text)?;
+        let path = format!("{root}{}", operation.path);
         let parts: Vec<String> = path.split('/').skip(1).map(unescaped).collect();
-        let (parents, last) = match parts.split_last() {
-            Some((last, parents)) => (parents, last.as_str()),
-            None => continue,
-        };
-        let parent =
-            tree.as_ref().and_then(|tree| parents.iter().try_fold(tree, |node, part| node.child(part)));
-        let Some(parent) = parent else {
-            // The plan was made from this very tree.
-            return Err(TreeError::NotTaken { line: 1, what: "the document is not what was planned for" });
-        };
-        let (at, put) = change(&text, parent, last, &operation.value);
-        text.replace_range(at, &put);
+        let (last, parents) = parts.split_last().ok_or(TreeError::NotEdited)?;
+        let parent = parents.iter().try_fold(&tree, |node, part| node.child(part));
+        let (at, put) = change(&text, parent.ok_or(TreeError::NotEdited)?, last, &operation.value);
+        text.replace_range(at, &put.replace('\n', line_end));
     }
-    Ok(text)
+    if read(&text)?.value() == wanted { Ok(text) } else { Err(TreeError::NotEdited) }
 }
 
 /// Which bytes are replaced, and by what.
@@ -42,11 +40,15 @@ fn change(text: &str, parent: &Node, last: &str, value: &Value) -> (std::ops::Ra
             if let Some((_, _, old)) = entries.iter().find(|(_, key, _)| key == last) {
                 // What is empty has no space before it either.
                 let space = if old.bytes.is_empty() { " " } else { "" };
-                return (old.bytes.clone(), format!("{space}{}", write::inline(value)));
+                // A text of several lines goes with the end of its last one.
+                let is_block = text.get(old.bytes.clone()).is_some_and(|old| old.ends_with('\n'));
+                let end = if is_block { "\n" } else { "" };
+                return (old.bytes.clone(), format!("{space}{}{end}", write::inline(value)));
             }
             let Some((first, _, _)) = entries.first().filter(|_| !is_flow) else {
                 let (key, value) = (Value::String(last.to_owned()), write::in_braces(value));
-                return before_end(parent, entries.is_empty(), &format!("{key}: {value}"));
+                let last = entries.last().map(|(_, _, node)| node);
+                return before_end(text, parent, last, &format!("{key}: {value}"));
             };
             let mut put = String::new();
             write::entry(&mut put, column(text, *first), last, value);
@@ -54,7 +56,7 @@ fn change(text: &str, parent: &Node, last: &str, value: &Value) -> (std::ops::Ra
         }
         Kind::Sequence { is_flow, items } => {
             let Some(first) = items.first().filter(|_| !is_flow) else {
-                return before_end(parent, items.is_empty(), &write::in_braces(value));
+                return before_end(text, parent, items.last(), &write::in_braces(value));
             };
             let mut put = String::new();
             write::item(&mut put, dash(text, first.bytes.start), value);
@@ -63,10 +65,13 @@ fn change(text: &str, parent: &Node, last: &str, value: &Value) -> (std::ops::Ra
     }
 }
 
-/// Inside braces, at their end.
-fn before_end(parent: &Node, is_empty: bool, put: &str) -> (std::ops::Range<usize>, String) {
+/// Inside braces, at their end, behind whatever is the last there and the comma that it may have.
+fn before_end(text: &str, parent: &Node, last: Option<&Node>, put: &str) -> (std::ops::Range<usize>, String) {
     let end = parent.bytes.end.saturating_sub(1);
-    (end..end, if is_empty { put.to_owned() } else { format!(", {put}") })
+    let Some(last) = last else { return (end..end, put.to_owned()) };
+    let mut behind = text.get(last.bytes.end..end).unwrap_or_default().lines();
+    let has_comma = behind.any(|line| line.split('#').next().is_some_and(|line| line.contains(',')));
+    (end..end, if has_comma { format!(" {put}") } else { format!(", {put}") })
 }
 
 /// On lines of its own, behind the line that has the byte before `end`, with whatever comment it has.
@@ -91,11 +96,19 @@ fn column(text: &str, at: usize) -> usize {
     at - line_start(text, at)
 }
 
-/// Where the dash of the item at `at` stands in its line.
+/// Where the dash of the item at `at` stands in its line, which is another than the item's where a comment stands behind the
+/// dash.
 fn dash(text: &str, at: usize) -> usize {
-    let start = line_start(text, at);
-    let before = text.get(start..at).unwrap_or_default();
-    before.rfind('-').unwrap_or(before.len())
+    let mut end = at;
+    loop {
+        let start = line_start(text, end);
+        let line = text.get(start..end).and_then(|line| line.split('#').next()).unwrap_or_default();
+        match line.rfind('-') {
+            Some(column) => return column,
+            None if start == 0 => return 0,
+            None => end = start - 1,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -178,6 +191,68 @@ mod tests {
             },
             "metadata:\n  annotations: {\"k\":\"v\"}\n  name: a\nspec: {\"a\":1}\n",
         );
+    }
+
+    #[test]
+    fn a_comma_at_the_end_of_braces_is_no_second_one() {
+        check(
+            "{a: [1,], b: {x: 1 , # y, z\n}, c: [ # no, comma\n], d: [1 # ,\n]}",
+            |draft| {
+                draft.push("", "a", json!(2));
+                draft.set("/b", "y", json!(2));
+                draft.push("", "c", json!(1));
+                draft.push("", "d", json!(2));
+            },
+            "{a: [1, 2], b: {x: 1 , # y, z\n \"y\": 2}, c: [ # no, comma\n1], d: [1 # ,\n, 2]}",
+        );
+    }
+
+    #[test]
+    fn a_comment_behind_a_dash_moves_no_item() {
+        check(
+            "spec:\n  containers:\n  - # the one - or not\n\n    # really\n    name: x\n",
+            |draft| {
+                draft.push("/spec", "containers", json!({"name": "two"}));
+                draft.push("/spec/containers/0", "env", json!("z"));
+            },
+            "spec:\n  containers:\n  - # the one - or not\n\n    # really\n    name: x\n    env:\n    - z\n  - name: two\n",
+        );
+    }
+
+    #[test]
+    fn a_text_of_several_lines_is_replaced_as_a_whole() {
+        check(
+            "env:\n- value: |\n    /x.jar\n  name: CLASSPATH\n- value: >-\n    a\n    b\n",
+            |draft| {
+                draft.set("/env/0", "value", json!("/j.jar:/x.jar\n"));
+                draft.set("/env/1", "value", json!("c"));
+            },
+            "env:\n- value: \"/j.jar:/x.jar\\n\"\n  name: CLASSPATH\n- value: c\n",
+        );
+    }
+
+    #[test]
+    fn lines_end_as_the_others_do() {
+        check(
+            "a:\r\n- b: |\r\n    x\r\n    y\r\n  c: 1\r\n",
+            |draft| {
+                draft.set("/a/0", "d", json!({"e": "-----BEGIN-----\nAAAA\n"}));
+                draft.push("", "a", json!(1));
+                draft.set("/a/0", "b", json!("z"));
+            },
+            "a:\r\n- b: z\r\n  c: 1\r\n  d:\r\n    e: |\r\n      -----BEGIN-----\r\n      AAAA\r\n- 1\r\n",
+        );
+    }
+
+    #[test]
+    fn what_would_be_read_otherwise_is_not_printed() {
+        // Of two keys with one name, JSON has the last.
+        let text = "a:\n  b: 1\na:\n  c: 1\n";
+        let value = tree::parse(text).unwrap().unwrap().value();
+        let mut draft = Draft::new(&value);
+        draft.set("/a", "d", json!(1));
+        let error = apply(text, "", &draft.into_operations()).unwrap_err();
+        assert_eq!(error, TreeError::NotEdited);
     }
 
     #[test]

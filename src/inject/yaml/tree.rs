@@ -60,6 +60,11 @@ pub enum TreeError {
         /// What.
         what: &'static str,
     },
+    /// What would be put into it would be read as something else.
+    #[error(
+        "the form of this document cannot be edited here, though it can be read; want it as kubectl prints it"
+    )]
+    NotEdited,
 }
 
 /// Deeper than any manifest; keeps the recursion bounded.
@@ -183,6 +188,12 @@ impl<'a> Reader<'a> {
                 let behind = self.text.get(key.bytes.end..).and_then(|rest| rest.find(':'));
                 let at = behind.map_or(key.bytes.end, |colon| key.bytes.end + colon + 1);
                 node.bytes = at..at;
+            }
+            // A text of several lines begins with the sign that it is one, which the parser leaves out.
+            let between = self.text.get(key.bytes.end..node.bytes.start).unwrap_or_default();
+            let header = between.trim_start_matches(|c: char| c == ':' || c.is_whitespace());
+            if header.starts_with(['|', '>']) {
+                node.bytes.start -= header.len();
             }
             entries.push((key.bytes.start, name, node));
         }
