@@ -66,9 +66,16 @@ pub fn run(args: &Inject) -> Result<String, Failure> {
 }
 
 fn injected(files: &[(&Path, String)], given: &Given) -> Result<String, Failure> {
-    let mut text = String::new();
-    for (file, manifests) in files {
-        let injected = manifests::inject(manifests, given).map_err(|refusals| refused(file, &refusals))?;
+    let texts: Vec<&str> = files.iter().map(|(_, text)| text.as_str()).collect();
+    let (mut text, mut refused) = (String::new(), Vec::new());
+    for ((file, _), injected) in files.iter().zip(manifests::inject_all(&texts, given)) {
+        let injected = match injected {
+            Ok(injected) => injected,
+            Err(refusals) => {
+                refused.extend(said(file, &refusals));
+                continue;
+            }
+        };
         warn(file, &injected.warnings);
         if !text.is_empty() && !text.ends_with('\n') {
             text.push('\n');
@@ -78,16 +85,23 @@ fn injected(files: &[(&Path, String)], given: &Given) -> Result<String, Failure>
         }
         text.push_str(&injected.text);
     }
-    Ok(text)
+    Failure::all(Exit::Usage, refused).map_or(Ok(text), Err)
 }
 
 fn as_policy(files: &[(&Path, String)], given: &Given) -> Result<String, Failure> {
-    let mut all = Vec::new();
-    for (file, manifests) in files {
-        let (decided, warnings) =
-            manifests::decide(manifests, given).map_err(|refusals| refused(file, &refusals))?;
-        warn(file, &warnings);
-        all.extend(decided);
+    let texts: Vec<&str> = files.iter().map(|(_, text)| text.as_str()).collect();
+    let (mut all, mut refused) = (Vec::new(), Vec::new());
+    for ((file, _), decided) in files.iter().zip(manifests::decide_all(&texts, given)) {
+        match decided {
+            Ok((decided, warnings)) => {
+                warn(file, &warnings);
+                all.extend(decided);
+            }
+            Err(refusals) => refused.extend(said(file, &refusals)),
+        }
+    }
+    if let Some(failure) = Failure::all(Exit::Usage, refused) {
+        return Err(failure);
     }
     if all.is_empty() {
         let message =
@@ -103,10 +117,8 @@ fn warn(file: &Path, warnings: &[String]) {
     }
 }
 
-fn refused(file: &Path, refusals: &[Refusal]) -> Failure {
-    let said = refusals.iter().map(|one| (format!("{}: {one}", file.display()), one.reason()));
-    Failure::all(Exit::Usage, said.collect())
-        .unwrap_or_else(|| Failure::new(Exit::Usage, "ManifestUnreadable", file.display()))
+fn said(file: &Path, refusals: &[Refusal]) -> Vec<(String, &'static str)> {
+    refusals.iter().map(|one| (format!("{}: {one}", file.display()), one.reason())).collect()
 }
 
 fn read(file: &Path) -> Result<String, Failure> {

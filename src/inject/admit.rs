@@ -103,10 +103,10 @@ pub fn set_of(object: &Value) -> Option<&str> {
     }
 }
 
-/// There is no such ConfigMap.
+/// There is no such ConfigMap. Of manifests the namespace may not be known; it is empty then.
 pub fn no_settings(namespace: &str, name: &str) -> Refusal {
-    let message =
-        format!("there is no ConfigMap {name} in namespace {namespace}, which should have the settings");
+    let place = if namespace.is_empty() { String::new() } else { format!(" in namespace {namespace}") };
+    let message = format!("there is no ConfigMap {name}{place}, which should have the settings");
     Refusal::new(NO_SETTINGS, message)
 }
 

@@ -17,7 +17,9 @@ use crate::inject::plan::Set;
 use crate::inject::policy::Decided;
 use crate::inject::refusal::Refusal;
 use crate::inject::subject::Subject;
+use crate::inject::subject::annotation;
 use crate::inject::subject::text;
+use crate::inject::words;
 use crate::inject::yaml::documents;
 use crate::inject::yaml::edit;
 use crate::inject::yaml::tree;
@@ -46,13 +48,39 @@ pub struct Given {
 
 /// Adds kraftlet to every StatefulSet and Pod that asks for it; all refusals come at once.
 pub fn inject(manifests: &str, given: &Given) -> Result<Injected, Vec<Refusal>> {
-    let documents: Vec<Document<'_>> = documents::split(manifests).into_iter().map(Document::read).collect();
-    let settings = settings(&documents, given);
-    let mut injected =
-        Injected { text: String::with_capacity(manifests.len() * 2), changed: 0, warnings: Vec::new() };
+    let documents = read(manifests);
+    injected(&documents, &settings(&documents, given), given)
+}
+
+/// The same for several files, of which one may have the settings of another's StatefulSet.
+pub fn inject_all(files: &[&str], given: &Given) -> Vec<Result<Injected, Vec<Refusal>>> {
+    let files: Vec<Vec<Document<'_>>> = files.iter().map(|file| read(file)).collect();
+    let settings = settings(files.iter().flatten(), given);
+    files.iter().map(|documents| injected(documents, &settings, given)).collect()
+}
+
+/// What is decided for every StatefulSet that asks for kraftlet and has not got it, for a policy to do it to its pods; with
+/// warnings. Each has to say its namespace.
+pub fn decide_all(files: &[&str], given: &Given) -> Vec<Result<(Vec<Decided>, Vec<String>), Vec<Refusal>>> {
+    let files: Vec<Vec<Document<'_>>> = files.iter().map(|file| read(file)).collect();
+    let settings = settings(files.iter().flatten(), given);
+    files.iter().map(|documents| decided(documents, &settings, given)).collect()
+}
+
+fn read(manifests: &str) -> Vec<Document<'_>> {
+    documents::split(manifests).into_iter().map(Document::read).collect()
+}
+
+fn injected(
+    documents: &[Document<'_>],
+    settings: &Settings,
+    given: &Given,
+) -> Result<Injected, Vec<Refusal>> {
+    let mut injected = Injected { text: String::new(), changed: 0, warnings: Vec::new() };
     let mut refused = Vec::new();
-    for document in &documents {
-        match document.inject(&settings, given, &mut injected.warnings) {
+    for document in documents {
+        injected.warnings.extend(document.passed_over());
+        match document.inject(settings, given, &mut injected.warnings) {
             Ok(Some((text, changed))) => {
                 injected.text.push_str(&text);
                 injected.changed += changed;
@@ -64,18 +92,19 @@ pub fn inject(manifests: &str, given: &Given) -> Result<Injected, Vec<Refusal>> 
     if refused.is_empty() { Ok(injected) } else { Err(refused) }
 }
 
-/// What is decided for every StatefulSet that asks for kraftlet and has not got it, for a policy to do it to its pods; with
-/// warnings. Each has to say its namespace.
-pub fn decide(manifests: &str, given: &Given) -> Result<(Vec<Decided>, Vec<String>), Vec<Refusal>> {
-    let documents: Vec<Document<'_>> = documents::split(manifests).into_iter().map(Document::read).collect();
-    let settings = settings(&documents, given);
+fn decided(
+    documents: &[Document<'_>],
+    settings: &Settings,
+    given: &Given,
+) -> Result<(Vec<Decided>, Vec<String>), Vec<Refusal>> {
     let (mut decided, mut warnings, mut refused) = (Vec::new(), Vec::new(), Vec::new());
-    for document in &documents {
+    for document in documents {
+        warnings.extend(document.passed_over());
         if let Err(refusal) = document.asks_unread() {
             refused.push(refusal);
         }
         for object in document.objects() {
-            match object.decide(&settings, given, &mut warnings) {
+            match object.decide(settings, given, &mut warnings) {
                 Ok(one) => decided.extend(one),
                 Err(refusal) => refused.push(refusal),
             }
@@ -118,10 +147,21 @@ impl<'a> Document<'a> {
     /// Somebody else's document, that kubectl can read and we need not, is let pass; not one that asks for kraftlet.
     fn asks_unread(&self) -> Result<(), Refusal> {
         match &self.value {
-            Err(error) if self.text.contains(crate::inject::words::INJECT) => {
+            Err(error) if self.text.contains(words::INJECT) => {
                 Err(Refusal::new("ManifestUnreadable", error.to_string()))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// What somebody may have meant for us and is let pass, in a sentence each.
+    fn passed_over(&self) -> Vec<String> {
+        match &self.value {
+            Err(error) if self.text.contains(words::SETTINGS_KEY) => vec![format!(
+                "a document with {} cannot be read, so no settings are taken from it: {error}",
+                words::SETTINGS_KEY
+            )],
+            _ => self.objects().iter().filter_map(Object::asks_in_vain).collect(),
         }
     }
 
@@ -159,6 +199,24 @@ impl Object<'_> {
     fn namespace<'a>(&'a self, given: &'a Given) -> &'a str {
         let own = self.value.pointer("/metadata/namespace").and_then(Value::as_str);
         own.or(given.namespace.as_deref()).unwrap_or_default()
+    }
+
+    /// Says that something else than a StatefulSet or a Pod asks for kraftlet, such as a Deployment.
+    fn asks_in_vain(&self) -> Option<String> {
+        if matches!(text(self.value, "kind"), Some("StatefulSet" | "Pod")) {
+            return None;
+        }
+        let mut templates = ["/spec/template", "/spec/jobTemplate/spec/template"]
+            .iter()
+            .filter_map(|at| self.value.pointer(at));
+        let asks =
+            |template: &Value| annotation(template, words::INJECT).is_some_and(|value| value != "false");
+        templates.any(asks).then(|| {
+            format!(
+                "{}: its template asks for kraftlet, which is added to StatefulSets and Pods only; it stays as it is",
+                self.name()
+            )
+        })
     }
 
     /// What a policy has to do to the pods of a StatefulSet.
@@ -240,7 +298,7 @@ impl Object<'_> {
 }
 
 /// The settings in the manifests' own ConfigMaps. Only those that are asked for need to be right.
-fn settings(documents: &[Document<'_>], given: &Given) -> Settings {
+fn settings<'a>(documents: impl IntoIterator<Item = &'a Document<'a>>, given: &Given) -> Settings {
     let mut settings = Settings::new();
     for document in documents {
         for object in document.objects() {

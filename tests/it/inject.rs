@@ -22,6 +22,7 @@ use kraftlet::inject::yaml::tree;
 use proptest::prelude::*;
 use serde_json::Value;
 use serde_json::json;
+use std::process::Command;
 use std::sync::Arc;
 
 const SETTINGS: &str = "apiVersion: kraftlet.dev/v1\nkind: KafkaCluster\nname: events\n\
@@ -85,6 +86,43 @@ fn a_manifest_is_injected_to_the_byte() {
     assert_eq!((injected.changed, injected.warnings.as_slice()), (1, [].as_slice()));
     let again = manifests::inject(INJECTED, &given).unwrap();
     assert_eq!((again.text.as_str(), again.changed), (INJECTED, 0));
+}
+
+#[test]
+fn files_know_of_one_anothers_settings_and_what_is_let_pass_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (settings, set) = MANIFEST.split_once("---\n").unwrap();
+    let deployment = set.replace("kind: StatefulSet", "kind: Deployment");
+    let anchored = settings.replace("name: events\ndata", "name: &n events\ndata");
+    let inject = |files: [&str; 2]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kraftlet"));
+        command.args(["inject", "--image", "kraftlet:test"]).current_dir(folder.path());
+        for (name, text) in ["a.yaml", "b.yaml"].iter().zip(files) {
+            std::fs::write(folder.path().join(name), text).unwrap();
+            command.args(["-f", name]);
+        }
+        let output = command.output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    };
+    let (code, out, said) = inject([set, settings]);
+    assert_eq!((code, said.as_str()), (0, ""));
+    assert!(INJECTED.ends_with(out.split_once("---\n# The cluster.").unwrap().0));
+    let (code, out, said) = inject([&deployment, settings]);
+    assert_eq!((code, out), (0, format!("{deployment}---\n{settings}")));
+    assert_eq!(
+        said,
+        "warning: a.yaml: Deployment events: its template asks for kraftlet, which is added to StatefulSets and Pods only; it stays as it is\n"
+    );
+    let (code, out, said) = inject([&anchored, set]);
+    assert_eq!((code, out.as_str()), (64, ""));
+    assert!(said.starts_with("warning: a.yaml: a document with cluster.yaml cannot be read, so no settings are taken from it: line 5: anchors are not followed; write the value out\n"), "{said}");
+    assert!(
+        said.contains(
+            "b.yaml: StatefulSet events: there is no ConfigMap events, which should have the settings"
+        ),
+        "{said}"
+    );
 }
 
 #[test]
