@@ -20,6 +20,7 @@ use crate::inject::subject::annotation;
 use crate::inject::subject::has_named;
 use crate::inject::subject::list;
 use crate::inject::subject::text;
+use crate::inject::variables;
 use crate::inject::words;
 
 /// What has to be done to a pod, and what its owner should know.
@@ -60,6 +61,11 @@ pub fn manage(
         let message =
             format!("the settings' runFolder is {run_folder:?}; want one for all pods, without braces");
         return Err(Refusal::new("SettingsUnfit", message));
+    }
+    let wrong = variables::problems(subject.list("env"));
+    if !wrong.is_empty() {
+        let message = format!("container {}: {}", subject.name(), wrong.join("; "));
+        return Err(Refusal::new("PropertiesInvalid", message));
     }
     let user = subject.user()?;
     let mounts = Mounts::of(&subject, cluster)?;

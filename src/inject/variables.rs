@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use crate::cluster::overrides;
 use crate::inject::subject::text;
 
 /// Those of `variables` that are properties, and those that they name by `$(NAME)`, and so on, in their order. What is not
@@ -24,6 +25,13 @@ pub fn properties(variables: &[Value]) -> Vec<&Value> {
                 .collect();
         }
     }
+}
+
+/// What is wrong with the properties among them, as `init` would say it in the pod when it is too late. A value that comes from
+/// elsewhere is not known here; that a key is owned is seen by its name.
+pub fn problems(variables: &[Value]) -> Vec<String> {
+    let told = |one| Some((name(one)?.to_owned(), text(one, "value").unwrap_or_default().to_owned()));
+    overrides::from_environment(&variables.iter().filter_map(told).collect()).err().unwrap_or_default()
 }
 
 /// Apache's image takes properties from such variables, and so does `init`. What is for the JVM is Kafka's alone.

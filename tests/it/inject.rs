@@ -235,6 +235,17 @@ fn who_cannot_have_it_is_told_why() {
         "container kafka mounts no volume that holds /var/lib/kafka/data/log, where the settings have Kafka keep its logs; want a disk of its own there",
     );
     check(
+        &|pod| {
+            pod["spec"]["containers"][0]["env"] = json!([
+                {"name": "KAFKA_NODE_ID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+                {"name": "KAFKA_LOG_DIRS", "value": "/x"},
+                {"name": "KAFKA_PORT", "value": "tcp://10.96.0.7:9092"}
+            ]);
+        },
+        "PropertiesInvalid",
+        "container kafka: KAFKA_LOG_DIRS: `log.dirs` cannot be set here; its value comes from `storage`; KAFKA_NODE_ID: `node.id` cannot be set here; its value comes from `pools[].nodeIds` and the pod's ordinal",
+    );
+    check(
         &|pod| pod["spec"]["containers"] = json!([{"name": "a"}, {"name": "b"}]),
         "ContainerUnknown",
         "no container is called \"kafka\", there are [\"a\", \"b\"]; name Kafka's with the annotation kraftlet.dev/container",
