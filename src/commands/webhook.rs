@@ -21,6 +21,7 @@ use crate::health::connections::io::Port;
 use crate::inject::io::Webhook;
 use crate::inject::ours::Means;
 use crate::inject::serving::io::Identity;
+use crate::inject::serving::succession::Succession;
 use crate::kubernetes::error::ApiError;
 use crate::kubernetes::io::Api;
 use crate::pki::hostname::Host;
@@ -79,12 +80,13 @@ async fn serve(args: &WebhookArgs) -> Result<(), Failure> {
     let webhook = Arc::new(Webhook::new(api.clone(), Means { image: args.image.clone(), signer_ca: None }));
     let mut stop =
         signal(SignalKind::terminate()).map_err(|error| Failure::new(Exit::Again, "SignalsFailed", error))?;
-    let mut keeper = Keeper { args, api, names, webhook: Arc::clone(&webhook), identity: None };
+    let mut keeper =
+        Keeper { args, api, names, webhook: Arc::clone(&webhook), identities: Succession::default() };
     let first = async {
         while !keeper.look().await {
             sleep(FIRST_LOOK_EVERY).await;
         }
-        keeper.identity.as_ref().map(|identity| Arc::clone(&identity.config))
+        keeper.identities.shown().map(|identity| Arc::clone(&identity.config))
     };
     let config = tokio::select! {
         config = first => config,
@@ -112,7 +114,7 @@ async fn serve(args: &WebhookArgs) -> Result<(), Failure> {
         loop {
             sleep(LOOK_EVERY).await;
             keeper.look().await;
-            if let Some(identity) = &keeper.identity {
+            if let Some(identity) = keeper.identities.shown() {
                 configs.send_if_modified(|config| {
                     let is_other = !Arc::ptr_eq(config, &identity.config);
                     *config = Arc::clone(&identity.config);
@@ -137,7 +139,7 @@ struct Keeper<'a> {
     api: Api,
     names: Vec<Host>,
     webhook: Arc<Webhook>,
-    identity: Option<Identity>,
+    identities: Succession<Identity>,
 }
 
 impl Keeper<'_> {
@@ -148,22 +150,26 @@ impl Keeper<'_> {
         if let Err(error) = self.webhook.look_for_signer().await {
             tracing::warn!(reason = error.reason(), "the signer's CA: {}", chain(&error));
         }
+        if self.identities.turn() {
+            tracing::info!("the webhook has a new certificate");
+        }
+        let shown = self.identities.shown();
         let next = match &self.args.certificate_folder {
             Some(folder) => Identity::read(folder).map(Some),
-            None if self.identity.as_ref().is_none_or(|identity| identity.is_due(now)) => {
+            None if shown.is_none_or(|identity| identity.is_due(now)) => {
                 Identity::make(&self.names, now).map(Some)
             }
             None => Ok(None),
         };
         let next = match next {
-            Ok(next) => next.filter(|next| self.identity.as_ref().is_none_or(|identity| !identity.is(next))),
+            Ok(next) => next.filter(|next| shown.is_none_or(|identity| !identity.is(next))),
             Err(error) => {
                 tracing::error!(reason = "WebhookCertificate", "{error}");
                 None
             }
         };
-        let Some(identity) = next.as_ref().or(self.identity.as_ref()) else { return false };
-        // Before it is shown, so that nobody meets a certificate that he does not trust yet.
+        let Some(identity) = next.as_ref().or(shown) else { return false };
+        // A look before it is shown, so that nobody meets a certificate that he does not trust yet.
         if let Err(error) = identity.announce(&self.api, &self.args.configuration, now).await {
             tracing::error!(
                 reason = error.reason(),
@@ -172,9 +178,14 @@ impl Keeper<'_> {
             );
             return false;
         }
-        if let Some(next) = next {
-            tracing::info!("the webhook has a new certificate");
-            self.identity = Some(next);
+        match next {
+            // Whoever fills the folder has announced it himself.
+            Some(next) if self.args.certificate_folder.is_some() => {
+                tracing::info!("the webhook has a new certificate");
+                self.identities.show(next);
+            }
+            Some(next) => self.identities.announce(next),
+            None => {}
         }
         true
     }

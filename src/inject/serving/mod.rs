@@ -4,4 +4,5 @@
 //! ever stored, no Secret has to be readable, and replicas need not know of one another.
 
 pub mod bundle;
+pub mod succession;
 pub mod io;
