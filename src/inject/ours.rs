@@ -52,6 +52,9 @@ const MEMORY_REQUEST: &str = "16Mi";
 const MEMORY_LIMIT: &str = "64Mi";
 const CPU_REQUEST: &str = "10m";
 
+/// In a Guaranteed pod requests are limits, so this is five times what the agent asks for elsewhere.
+const GUARANTEED_CPU: &str = "50m";
+
 /// Where the certificates, tokens and settings lie that volumes bring.
 pub fn volumes(config_map: &str, cluster: &Cluster, namespace: Option<&str>) -> Result<Vec<Value>, Refusal> {
     let mut volumes = vec![run_volume(), json!({"name": SETTINGS_VOLUME, "configMap": {"name": config_map}})];
@@ -115,6 +118,7 @@ pub fn sidecar(
 
 /// The sidecar of a Kafka that somebody else configures.
 pub fn attached(
+    subject: &Subject<'_>,
     server_properties: &str,
     kafka_version: Option<&str>,
     grace_period_seconds: u64,
@@ -132,7 +136,7 @@ pub fn attached(
     }
     let own = run_mount(ATTACHED_RUN_FOLDER);
     let volume_mounts = [own].into_iter().chain(mounts).collect();
-    let sees = Sees { env, env_from: Vec::new(), volume_mounts };
+    let sees = Sees { env, env_from: Vec::new(), volume_mounts, resources: resources(subject) };
     serving(container(words::SIDECAR, "sidecar", means, user, sees), ATTACHED_PORT)
 }
 
@@ -191,11 +195,12 @@ fn pod_certificate_volume(
     ]}}))
 }
 
-/// What a container is told, and which folders it sees.
+/// What a container is told, which folders it sees, and what it may take.
 struct Sees {
     env: Vec<Value>,
     env_from: Vec<Value>,
     volume_mounts: Vec<Value>,
+    resources: Value,
 }
 
 impl Sees {
@@ -214,7 +219,8 @@ impl Sees {
             .cloned()
             .collect();
         env.extend(added);
-        Self { env, env_from: subject.list("envFrom").to_vec(), volume_mounts: Vec::new() }
+        let env_from = subject.list("envFrom").to_vec();
+        Self { env, env_from, volume_mounts: Vec::new(), resources: resources(subject) }
     }
 }
 
@@ -229,10 +235,6 @@ fn container(name: &str, command: &str, means: &Means, user: User, sees: Sees) -
         "capabilities": {"drop": ["ALL"]},
         "seccompProfile": {"type": "RuntimeDefault"}
     });
-    let resources = json!({
-        "requests": {"cpu": CPU_REQUEST, "memory": MEMORY_REQUEST},
-        "limits": {"memory": MEMORY_LIMIT}
-    });
     let mut container = Map::new();
     for (key, value) in [
         ("name", json!(name)),
@@ -240,7 +242,7 @@ fn container(name: &str, command: &str, means: &Means, user: User, sees: Sees) -
         ("args", json!([command])),
         ("env", Value::Array(sees.env)),
         ("securityContext", security),
-        ("resources", resources),
+        ("resources", sees.resources),
         ("volumeMounts", Value::Array(sees.volume_mounts)),
     ] {
         container.insert(key.to_owned(), value);
@@ -249,6 +251,18 @@ fn container(name: &str, command: &str, means: &Means, user: User, sees: Sees) -
         container.insert("envFrom".to_owned(), Value::Array(sees.env_from));
     }
     container
+}
+
+/// A Guaranteed pod stays one; in others the CPU has no limit.
+fn resources(subject: &Subject<'_>) -> Value {
+    if subject.is_guaranteed() {
+        let both = json!({"cpu": GUARANTEED_CPU, "memory": MEMORY_LIMIT});
+        return json!({"requests": both, "limits": both});
+    }
+    json!({
+        "requests": {"cpu": CPU_REQUEST, "memory": MEMORY_REQUEST},
+        "limits": {"memory": MEMORY_LIMIT}
+    })
 }
 
 fn pod_variables() -> Vec<Value> {

@@ -114,7 +114,8 @@ pub fn attach(
     }
     kafka::ask_the_agent(&mut draft, &mut warnings, &subject, ours::ATTACHED_PORT);
     add_volume(&mut draft, ours::run_volume());
-    add_container(&mut draft, ours::attached(server_properties, kafka_version, grace, mounts, means, user));
+    let sidecar = ours::attached(&subject, server_properties, kafka_version, grace, mounts, means, user);
+    add_container(&mut draft, sidecar);
     Ok(finish(pod, draft, warnings))
 }
 

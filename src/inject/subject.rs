@@ -113,6 +113,19 @@ impl<'a> Subject<'a> {
         Ok(User { uid, gid: gid.unwrap_or(uid) })
     }
 
+    /// Whether the pod's quality of service is Guaranteed (k8s.io/kubernetes/pkg/apis/core/v1/helper/qos): each container has
+    /// limits for CPU and memory and requests as much. Quantities are compared as they are written.
+    pub fn is_guaranteed(&self) -> bool {
+        let spec = self.pod.get("spec");
+        let mut containers = list(spec, "containers").iter().chain(list(spec, "initContainers"));
+        containers.all(|one| {
+            ["cpu", "memory"].iter().all(|what| {
+                let of = |kind| one.get("resources").and_then(|all| all.get(kind)?.get(what));
+                of("limits").is_some_and(|limit| of("requests").is_none_or(|request| request == limit))
+            })
+        })
+    }
+
     fn unknown(&self, what: &str, instead: &str) -> Refusal {
         let image = text(self.container, "image").unwrap_or_default();
         let message = format!(

@@ -211,6 +211,28 @@ fn a_property_brings_along_the_variables_that_it_is_made_of() {
 }
 
 #[test]
+fn a_guaranteed_pod_stays_one() {
+    let check = |resources: Value, want: Value| {
+        let mut pod = pod();
+        pod["spec"]["containers"][0]["resources"] = resources;
+        let patched =
+            patched(&pod, &manage(&pod, &cluster("certificates: {node: {source: {signer: {}}}}\n")).unwrap());
+        for ours in patched["spec"]["initContainers"].as_array().unwrap() {
+            assert_eq!(ours["resources"], want);
+        }
+    };
+    let burstable = json!({"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}});
+    let ours = json!({"cpu": "50m", "memory": "64Mi"});
+    let guaranteed = json!({"requests": ours, "limits": ours});
+    let (two, three) = (json!({"cpu": "2", "memory": "8Gi"}), json!({"cpu": "3", "memory": "8Gi"}));
+    check(json!({"requests": two, "limits": two}), guaranteed.clone());
+    check(json!({"limits": two}), guaranteed);
+    check(json!({"requests": two, "limits": three}), burstable.clone());
+    check(json!({"requests": two, "limits": {"memory": "8Gi"}}), burstable.clone());
+    check(json!({}), burstable);
+}
+
+#[test]
 fn who_cannot_have_it_is_told_why() {
     let good = cluster("certificates: {node: {source: {signer: {}}}}\n");
     let check = |change: &dyn Fn(&mut Value), reason: &str, message: &str| {
