@@ -28,14 +28,10 @@ pub struct Question {
     pub old_object: Value,
 }
 
-/// A `GroupVersionResource`.
+/// Of a `GroupVersionResource` what tells one from another here.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Kind {
-    /// The API group; empty for the core.
-    pub group: String,
-    /// The version.
-    pub version: String,
     /// The plural.
     pub resource: String,
 }
@@ -97,13 +93,6 @@ struct Status {
     code: u16,
     reason: &'static str,
     message: String,
-}
-
-impl ReviewError {
-    /// The word for logs, Events and metrics.
-    pub fn reason(&self) -> &'static str {
-        "AdmissionReviewUnreadable"
-    }
 }
 
 /// Reads a question.
