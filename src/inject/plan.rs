@@ -71,8 +71,7 @@ pub fn manage(
     let mounts = Mounts::of(&subject, cluster)?;
     let mut draft = Draft::new(pod);
     let mut warnings = Vec::new();
-    let name = json!(cluster.settings.name);
-    set_if_other(&mut draft, "/metadata/labels", words::CLUSTER, name);
+    label(&mut draft, &cluster.settings.name)?;
     let grace = u64::from(cluster.settings.agent.termination_grace_period_seconds);
     whole_pod(&mut draft, user, grace);
     for volume in ours::volumes(config_map, cluster, set.namespace)? {
@@ -106,7 +105,7 @@ pub fn attach(
     let mut draft = Draft::new(pod);
     let mut warnings = Vec::new();
     if let Some(name) = cluster {
-        set_if_other(&mut draft, "/metadata/labels", words::CLUSTER, json!(name));
+        label(&mut draft, name)?;
     }
     // Nothing else would say it the next time: an attached Kafka's container has no mount of ours.
     if matches!(subject.known_by(), KnownBy::Image | KnownBy::BeingAlone) {
@@ -144,6 +143,22 @@ fn belongs(set: Set<'_>, cluster: &Cluster) -> Result<(), Refusal> {
         set.name, pool.service
     );
     Err(Refusal::new("OtherService", message))
+}
+
+/// The label by which `kubectl kraftlet` finds a cluster's pods. Somebody's own may be what his Service selects by.
+fn label(draft: &mut Draft<'_>, cluster: &str) -> Result<(), Refusal> {
+    match draft.pod().pointer("/metadata/labels").and_then(|labels| text(labels, words::CLUSTER)) {
+        Some(found) if found != cluster => {
+            let message = format!(
+                "label {} is {found:?}, and the cluster is called {cluster:?}; want the same, or no such label",
+                words::CLUSTER
+            );
+            return Err(Refusal::new("LabelDiffers", message));
+        }
+        Some(_) => {}
+        None => draft.set("/metadata/labels", words::CLUSTER, json!(cluster)),
+    }
+    Ok(())
 }
 
 /// What concerns the pod as a whole.

@@ -143,7 +143,9 @@ const KAFKA: &str = "kafka";
 
 fn known<'a>(pod: &Value, containers: &'a [Value]) -> Option<(KnownBy, usize, &'a Value)> {
     let first = |known_by, is_it: &dyn Fn(&Value) -> bool| {
-        let found = containers.iter().enumerate().find(|(_, one)| is_it(one));
+        // The API server refuses a container without a name, and nothing can be said of one.
+        let has_name = |one: &Value| text(one, "name").is_some_and(|name| !name.is_empty());
+        let found = containers.iter().enumerate().find(|(_, one)| is_it(one) && has_name(one));
         found.map(|(index, container)| (known_by, index, container))
     };
     if let Some(name) = annotation(pod, words::CONTAINER) {

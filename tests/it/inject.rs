@@ -282,6 +282,16 @@ fn who_cannot_have_it_is_told_why() {
         "AnnotationInvalid",
         "annotation kraftlet.dev/image-profile: \"strimzi\"; want one of apache, confluent, bitnami, kubedb",
     );
+    check(
+        &|pod| pod["metadata"]["labels"]["kraftlet.dev/cluster"] = json!("orders"),
+        "LabelDiffers",
+        "label kraftlet.dev/cluster is \"orders\", and the cluster is called \"events\"; want the same, or no such label",
+    );
+    check(
+        &|pod| pod["spec"]["containers"] = json!(["kafka"]),
+        "ContainerUnknown",
+        "no container is called \"kafka\", there are []; name Kafka's with the annotation kraftlet.dev/container",
+    );
     let set = Set { name: "events", service: Some("other"), namespace: None };
     let refusal = plan::manage(&pod(), set, "events", &good, &means()).unwrap_err();
     assert_eq!(refusal.reason(), "OtherService");
