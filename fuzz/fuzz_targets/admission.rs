@@ -8,10 +8,14 @@ use kraftlet::cluster::model::Cluster;
 use kraftlet::cluster::parse;
 use kraftlet::inject::admit;
 use kraftlet::inject::admit::Needs;
+use kraftlet::inject::draft;
 use kraftlet::inject::manifests;
 use kraftlet::inject::manifests::Given;
 use kraftlet::inject::ours::Means;
+use kraftlet::inject::plan::Plan;
+use kraftlet::inject::refusal::Refusal;
 use kraftlet::inject::review;
+use kraftlet::inject::review::Question;
 use libfuzzer_sys::fuzz_target;
 
 const SETTINGS: &str = "apiVersion: kraftlet.dev/v1\nkind: KafkaCluster\nname: events\n\
@@ -27,12 +31,21 @@ fuzz_target!(|bytes: &[u8]| {
         let _ = manifests::inject(text, &Given::default());
     }
     let Ok(question) = review::parse(bytes) else { return };
-    let means = Means { image: "kraftlet".to_owned(), signer_ca: Some("PEM".to_owned()) };
-    let outcome = match admit::needs(&question) {
-        Err(refusal) => Err(refusal),
-        Ok(Needs::Nothing(plan)) => Ok(plan),
-        Ok(Needs::Means) => admit::attach(&question, &means),
-        Ok(Needs::Settings(name)) => admit::decide(&question, &name, Ok(Arc::clone(&CLUSTER)), &means),
-    };
+    let outcome = decided(&question);
     let _ = review::answer(&question.uid, &outcome);
+    let Ok(plan) = outcome else { return };
+    let mut patched = question;
+    draft::apply(&mut patched.object, "", &plan.operations).expect("a patch is fit for its pod");
+    if let Ok(again) = decided(&patched) {
+        assert!(again.operations.is_empty(), "added again: {:?}", again.operations);
+    }
 });
+
+fn decided(question: &Question) -> Result<Plan, Refusal> {
+    let means = Means { image: "kraftlet".to_owned(), signer_ca: Some("PEM".to_owned()) };
+    match admit::needs(question)? {
+        Needs::Nothing(plan) => Ok(plan),
+        Needs::Means => admit::attach(question, &means),
+        Needs::Settings(name) => admit::decide(question, &name, Ok(Arc::clone(&CLUSTER)), &means),
+    }
+}
