@@ -91,3 +91,36 @@ fn whatever_runs_here_is_restricted() {
         }
     }
 }
+
+#[test]
+fn who_says_no_is_not_sent() {
+    let mut found = 0;
+    for (file, object) in objects() {
+        for webhook in object["webhooks"].as_array().into_iter().flatten() {
+            for condition in webhook["matchConditions"].as_array().unwrap() {
+                if condition["name"] == "asks-for-kraftlet" {
+                    found += 1;
+                    let expression = condition["expression"].as_str().unwrap();
+                    let want = "metadata.?annotations[?'kraftlet.dev/inject'].orValue('false') != 'false'";
+                    assert!(expression.ends_with(want), "{}: {expression}", file.display());
+                }
+            }
+        }
+    }
+    assert_eq!(found, 2);
+}
+
+#[test]
+fn a_priority_class_of_the_systems_has_its_quota() {
+    let objects = objects();
+    let used = objects.iter().filter_map(|(_, one)| one.pointer("/spec/template/spec/priorityClassName"));
+    let used: Vec<&Value> = used.collect();
+    assert_eq!(used.len(), 1);
+    let quota = objects.iter().find(|(_, one)| one["kind"] == "ResourceQuota").map(|(_, one)| one);
+    assert_eq!(
+        quota.unwrap()["spec"]["scopeSelector"]["matchExpressions"][0]["values"],
+        serde_json::json!(used)
+    );
+    let kustomization = fs::read_to_string("manifests/install/kustomization.yaml").unwrap();
+    assert!(kustomization.contains("priority-quota.yaml"));
+}
