@@ -127,6 +127,9 @@ pub struct Event {
 }
 
 impl Settings {
+    /// The word of the condition that a pod could not start again with the settings as they are now.
+    pub const REFUSED: Word = Word::of("SettingsRefused");
+
     /// Whether a restart of the pod would change anything.
     pub fn is_pending(&self) -> bool {
         !self.changed_keys.is_empty()

@@ -200,9 +200,11 @@ impl Round<'_> {
             let next = next.map_err(|why| Failure::new(Exit::Again, "NotYet", why))?;
             let Some(next) = next else { return Ok(()) };
             let name = next.pod.name();
-            let now = match self.may_go(&next.pod).await {
-                Ok(()) => "may stop now".to_owned(),
-                Err(why) => format!("may not stop now: {why}"),
+            let refused = next.status.as_ref().ok().and_then(turn::could_not_start);
+            let now = match (refused, self.may_go(&next.pod).await) {
+                (Some(why), _) => format!("is not to stop: {why}"),
+                (None, Ok(())) => "may stop now".to_owned(),
+                (None, Err(why)) => format!("may not stop now: {why}"),
             };
             self.shown.line(&format!("{name}: {now}"));
             remaining.remove(name);
@@ -259,6 +261,9 @@ impl Round<'_> {
             if let Err(why) = turn::others(name, &self.names, &pods) {
                 return Ok(Err(why));
             }
+            if let Err(why) = self.could_start(pod).await? {
+                return Ok(Err(why));
+            }
             if let Err(why) = self.may_go(pod).await {
                 return Ok(Err(why));
             }
@@ -310,6 +315,23 @@ impl Round<'_> {
                 return Err(Failure::new(Exit::Again, "NotInTime", format!("after {time} {not_yet}: {why}")));
             }
             sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// What its own agent says of the settings, which may have changed while it was waited for: who goes with settings that
+    /// are refused does not come back.
+    async fn could_start(&self, pod: &Pod) -> Result<Result<(), String>, Failure> {
+        let snapshot = match self.ask(vec![pod.clone()]).await.pop().map(|found| found.status) {
+            Some(Ok(snapshot)) => snapshot,
+            Some(Err(why)) => return Ok(Err(why)),
+            None => return Ok(Err("its agent was not asked".to_owned())),
+        };
+        match turn::could_not_start(&snapshot) {
+            None => Ok(Ok(())),
+            Some(why) => {
+                let message = format!("{} is not restarted: {why}", pod.name());
+                Err(Failure::new(Exit::Person, "SettingsRefused", message))
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use crate::commands::kubectl::pods::Pod;
 use crate::health::snapshot::Mode;
 use crate::health::snapshot::Settings;
 use crate::health::snapshot::Snapshot;
+use crate::health::text::Text;
 use crate::quorum::view::MemberStanding;
 use crate::quorum::view::QuorumState;
 
@@ -45,6 +46,12 @@ pub fn others(name: &str, names: &BTreeSet<String>, pods: &[Pod]) -> Result<(), 
         }
     }
     Ok(())
+}
+
+/// Why no other would come up in its place: its own agent says that the settings as they are now are refused.
+pub fn could_not_start(snapshot: &Snapshot) -> Option<&Text> {
+    let refused = snapshot.conditions.iter().find(|condition| condition.reason == Settings::REFUSED);
+    refused.map(|condition| &condition.sentence)
 }
 
 /// Whether the pod that was evicted has been followed by one that does its work. An error says what is not yet so.
@@ -96,7 +103,9 @@ mod tests {
     use crate::cluster::pool::ProcessRoles;
     use crate::commands::kubectl::pods::tests::pod;
     use crate::commands::kubectl::pods::tests::ready;
+    use crate::health::snapshot::Condition;
     use crate::health::testing::full;
+    use crate::health::text::Word;
 
     fn found(name: &str, node_id: i32, roles: ProcessRoles, leads: bool) -> Found {
         let mut snapshot = full();
@@ -161,6 +170,28 @@ mod tests {
         assert_eq!(got.iter().map(String::as_str).collect::<Vec<_>>(), ["events-1", "events-2"]);
         all[0].status = Err("it does not answer in time".to_owned());
         assert!(pending(&names, &all).is_err());
+    }
+
+    #[test]
+    fn who_could_not_start_again_says_so_among_its_conditions() {
+        let refused = "with the settings as they are now this pod could not start again: no pool has node 7";
+        for (reasons, want) in [
+            (vec![], None),
+            (vec![("SourceHasNotRenewed", "the leaf is old")], None),
+            (vec![("SettingsRefused", refused)], Some(refused)),
+            (vec![("SourceHasNotRenewed", "the leaf is old"), ("SettingsRefused", refused)], Some(refused)),
+        ] {
+            let mut snapshot = full();
+            let condition = |(reason, sentence): (&'static str, &str)| Condition {
+                reason: Word::of(reason),
+                sentence: Text::new(sentence),
+                since: snapshot.at,
+                matters_at: snapshot.at,
+                remedy: None,
+            };
+            snapshot.conditions = reasons.into_iter().map(condition).collect();
+            assert_eq!(could_not_start(&snapshot).map(Text::as_str), want);
+        }
     }
 
     #[test]

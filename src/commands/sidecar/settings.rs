@@ -25,7 +25,6 @@ use crate::commands::sidecar::errand::Errand;
 use crate::health::snapshot::Condition;
 use crate::health::snapshot::Settings;
 use crate::health::text::Text;
-use crate::health::text::Word;
 use crate::kafka::properties;
 
 /// The kubelet itself looks once a minute; a look reads a few small files, and takes a millisecond.
@@ -72,7 +71,7 @@ fn show(context: &Context, looked: &Looked) {
     }
     let now = SystemTime::now();
     let condition = refused.map(|why| Condition {
-        reason: Word::of("SettingsRefused"),
+        reason: Settings::REFUSED,
         sentence: Text::new(format_args!(
             "with the settings as they are now this pod could not start again: {why}"
         )),
