@@ -29,10 +29,20 @@ pub fn next<'a>(remaining: &BTreeSet<String>, found: &'a [Found]) -> Result<Opti
     Ok(said.into_iter().min_by_key(|(_, snapshot)| place(snapshot)).map(|(one, _)| one))
 }
 
-/// Those of `names` whose Kafka has to start again for something to come into force. An error says who says nothing.
+/// Those of `names` whose Kafka has to start again for something to come into force. An error says who says nothing, or
+/// has not looked yet.
 pub fn pending(names: &BTreeSet<String>, found: &[Found]) -> Result<BTreeSet<String>, String> {
-    let said = said(names, found)?.into_iter();
-    Ok(said.filter(|(_, snapshot)| is_pending(snapshot)).map(|(one, _)| one.pod.name().to_owned()).collect())
+    let mut pending = BTreeSet::new();
+    for (one, snapshot) in said(names, found)? {
+        let name = one.pod.name();
+        if is_pending(snapshot) {
+            pending.insert(name.to_owned());
+        } else if snapshot.settings.is_none() && snapshot.agent.mode == Mode::Managed {
+            let why = "has not compared the settings with what its Kafka was started with yet";
+            return Err(format!("the agent of {name} {why}"));
+        }
+    }
+    Ok(pending)
 }
 
 /// Why no pod but `name` is to be away: of all pods that were there at the beginning one is gone or not ready.
@@ -85,8 +95,10 @@ fn said<'a>(names: &BTreeSet<String>, found: &'a [Found]) -> Result<Vec<(&'a Fou
     Ok(said)
 }
 
+/// Settings that are refused are not compared, and are others than those that Kafka was started with.
 fn is_pending(snapshot: &Snapshot) -> bool {
     snapshot.settings.as_ref().is_some_and(Settings::is_pending)
+        || could_not_start(snapshot).is_some()
         || snapshot.channels.iter().any(|channel| channel.restart_needed_by.is_some())
 }
 
@@ -168,6 +180,13 @@ mod tests {
             Some(std::time::SystemTime::UNIX_EPOCH);
         let got = pending(&names, &all).unwrap();
         assert_eq!(got.iter().map(String::as_str).collect::<Vec<_>>(), ["events-1", "events-2"]);
+        // Settings that nobody has compared are not known to be the same.
+        all[0].status.as_mut().unwrap().settings = None;
+        let why =
+            "the agent of events-0 has not compared the settings with what its Kafka was started with yet";
+        assert_eq!(pending(&names, &all), Err(why.to_owned()));
+        all[0].status.as_mut().unwrap().agent.mode = Mode::Attached;
+        assert_eq!(pending(&names, &all), Ok(got));
         all[0].status = Err("it does not answer in time".to_owned());
         assert!(pending(&names, &all).is_err());
     }
@@ -190,7 +209,11 @@ mod tests {
                 remedy: None,
             };
             snapshot.conditions = reasons.into_iter().map(condition).collect();
+            snapshot.channels.iter_mut().for_each(|channel| channel.restart_needed_by = None);
+            snapshot.settings = Some(Settings::default());
             assert_eq!(could_not_start(&snapshot).map(Text::as_str), want);
+            // Its turn has to come, so that somebody hears of it.
+            assert_eq!(is_pending(&snapshot), want.is_some());
         }
     }
 
