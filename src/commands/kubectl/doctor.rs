@@ -46,7 +46,7 @@ use crate::health::text::Word;
 Each finding has its cause, its evidence and a command that is safe to run; the worst comes first.
 The files and disks of one node are checked inside its pod:
   kubectl exec events-0 --namespace prod --container kraftlet -- kraftlet doctor
-Needs the rights to list pods and to create pods/portforward.
+Needs the rights to list pods and to get and create pods/portforward.
 Exit codes: 0 nothing hurts, also where something will at a later date; 1 something hurts now;
 2 something could not be looked at; 64 wrong usage.")]
 pub struct Doctor {

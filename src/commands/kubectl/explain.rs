@@ -42,7 +42,7 @@ use crate::pod::facts;
 
 What it would do to the disks is said inside the pod:
   kubectl exec events-0 --namespace prod --container kraftlet -- kraftlet explain
-Needs the rights to list pods, to get ConfigMaps, and to create pods/portforward.
+Needs the rights to list pods, to get ConfigMaps, and to get and create pods/portforward.
 Exit codes: 0 done; 1 may pass if tried again; 2 a person must change something; 64 wrong settings or usage.")]
 pub struct Explain {
     /// The pod

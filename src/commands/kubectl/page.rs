@@ -43,7 +43,7 @@ use crate::health::text::Text;
   kubectl kraftlet page --namespace prod --port 8080
 
 It is served to this machine alone, shows and does nothing else, and ends with Ctrl-C.
-Needs the rights to list pods and to create pods/portforward.")]
+Needs the rights to list pods and to get and create pods/portforward.")]
 pub struct Page {
     /// The port of this machine; 0 is any that is free
     #[arg(long, default_value_t = 9645)]

@@ -23,7 +23,8 @@ use crate::health::text::Text;
   kubectl kraftlet renew --namespace prod --pod events-1 --wait
 
 With --all the next pod is asked when the one before it is verified, and none after one that
-failed, unless --keep-going is given. Needs the rights to list pods and to create pods/portforward.
+failed, unless --keep-going is given.
+Needs the rights to list pods and to get and create pods/portforward.
 Exit codes: 0 done; 1 may pass if tried again; 2 a person must change something; 64 wrong usage.")]
 pub struct Renew {
     /// The pod; may be given several times

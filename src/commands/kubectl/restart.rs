@@ -47,7 +47,7 @@ Brokers are first, then the controllers, and the leader last. A pod is evicted w
 ready and its own agent says that it may stop; the next one follows when the new pod is ready and
 sees a healthy quorum. Whatever that waits for is said. Ctrl-C is safe at any time.
 The pods see a changed ConfigMap within about two minutes; before that, --only-pending finds nothing.
-Needs the rights to list pods and to create pods/portforward and pods/eviction.
+Needs the rights to list pods, to get and create pods/portforward, and to create pods/eviction.
 Exit codes: 0 done; 1 may pass if tried again; 2 a person must change something; 64 wrong usage.")]
 pub struct Restart {
     /// Only this pod; may be given several times

@@ -17,7 +17,7 @@ use crate::commands::status::Output;
   kubectl kraftlet status --namespace prod
   kubectl kraftlet status --namespace prod --cluster events --output json | jq '.nodes[].verdict'
 
-Needs the rights to list pods and to create pods/portforward.
+Needs the rights to list pods and to get and create pods/portforward.
 Exit codes: 0 healthy, also where something will hurt at a later date; 1 something hurts
 now; 2 could not tell; 64 wrong usage.")]
 pub struct Status {

@@ -56,7 +56,8 @@ fn refused(error: kube::Error) -> ApiError {
     };
     let code = status.as_u16();
     let message = match code {
-        403 => "no right to create pods/portforward (403)".to_owned(),
+        // By WebSocket it is a GET; since Kubernetes 1.35 the right to create is asked for as well.
+        403 => "no right to get and create pods/portforward (403)".to_owned(),
         404 => "there is no such pod (404)".to_owned(),
         _ => format!("it does not forward the port ({status})"),
     };
