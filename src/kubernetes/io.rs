@@ -52,6 +52,7 @@ use crate::pki::io as pki_io;
 pub struct Api {
     client: Client,
     namespace: String,
+    answer_within: Duration,
 }
 
 /// What an object has become, line by line.
@@ -130,19 +131,24 @@ impl Api {
             let pool = pool.clone();
             async move { Ok::<_, BoxError>(pool.request(request?).await?) }
         });
-        Self { client: Client::new(service, namespace), namespace: namespace.to_owned() }
+        Self::over(Client::new(service, namespace), namespace)
     }
 
     /// Through whatever listens at a Unix socket, which is `kubectl proxy`: a connection for each question.
     pub fn through(socket: &Path, namespace: &str) -> Self {
         let socket = Arc::new(socket.to_owned());
         let service = tower::service_fn(move |request| ask_through(Arc::clone(&socket), request));
-        Self { client: Client::new(service, namespace), namespace: namespace.to_owned() }
+        Self::over(Client::new(service, namespace), namespace)
     }
 
     /// Through a client that somebody else has made: one that answers from memory, to measure what is ours.
     pub fn over(client: Client, namespace: &str) -> Self {
-        Self { client, namespace: namespace.to_owned() }
+        Self { client, namespace: namespace.to_owned(), answer_within: ANSWER_WITHIN }
+    }
+
+    /// The same, with another deadline for each answer: where a person has to log in first.
+    pub fn answering_within(self, answer_within: Duration) -> Self {
+        Self { answer_within, ..self }
     }
 
     /// The service account's namespace, or the one a person has chosen.
@@ -224,7 +230,7 @@ impl Api {
             encoded(fields)
         );
         let request = request(Method::GET, place, &query, None)?;
-        let response = within(ANSWER_WITHIN, self.client.send(request)).await?.map_err(unreachable)?;
+        let response = within(self.answer_within, self.client.send(request)).await?.map_err(unreachable)?;
         if response.status().is_success() {
             return Ok(Watch { body: response.into_body(), buffer: Vec::new() });
         }
@@ -239,7 +245,7 @@ impl Api {
         body: Option<(Vec<u8>, &'static str)>,
     ) -> Result<T, ApiError> {
         let request = request(method, place, query, body)?;
-        within(ANSWER_WITHIN, async {
+        within(self.answer_within, async {
             let response = self.client.send(request).await.map_err(unreachable)?;
             if !response.status().is_success() {
                 return Err(refused(response).await);

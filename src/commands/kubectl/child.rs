@@ -7,8 +7,8 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::io::BufRead;
-use std::io::BufReader;
+use std::io::ErrorKind;
+use std::io::Read;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::process::Child;
@@ -28,6 +28,8 @@ use nix::sys::signal::Signal;
 use nix::unistd::getppid;
 
 use crate::commands::failure::Exit;
+use crate::commands::kubectl::overheard::Heard;
+use crate::commands::kubectl::overheard::Overheard;
 
 /// A running kubectl.
 pub struct Kubectl {
@@ -50,8 +52,8 @@ const HEARD_WITHIN: Duration = Duration::from_secs(1);
 /// A few lines say why it ended.
 const MOST_LINES: usize = 4;
 
-/// A klog header: `E0117 09:11:52.123456   12345 proxy_server.go:147] …`.
-const KLOG_SEVERITIES: &str = "IWEF";
+/// What a terminal is written at once is far less.
+const CHUNK_BYTES: usize = 4 * 1024;
 
 /// Whether we were started to become kubectl.
 pub fn is_lifeline(mut arguments: impl Iterator<Item = OsString>) -> bool {
@@ -124,41 +126,25 @@ fn command(arguments: &[OsString]) -> io::Result<Command> {
 }
 
 /// Shows the person what plugins that log in have to say, and keeps what kubectl logs.
-fn pass_on(stderr: ChildStderr, said: &Mutex<Vec<String>>) {
-    for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-        if is_told_by_us(&line) {
-            let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
-            if said.len() < MOST_LINES {
-                said.push(line.trim_start_matches("error: ").to_owned());
-            }
-        } else {
-            let _ = writeln!(io::stderr(), "{line}");
-        }
+fn pass_on(mut stderr: ChildStderr, said: &Mutex<Vec<String>>) {
+    let (mut overheard, mut chunk) = (Overheard::default(), [0; CHUNK_BYTES]);
+    loop {
+        let heard = match stderr.read(&mut chunk) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Ok(0) | Err(_) => break,
+            Ok(read) => overheard.take(chunk.get(..read).unwrap_or_default()),
+        };
+        tell(heard, said);
     }
+    tell(overheard.end(), said);
 }
 
-/// What kubectl itself says is told as the reason of our failure, and not between the lines of a table.
-fn is_told_by_us(line: &str) -> bool {
-    let mut letters = line.chars();
-    let is_klog = letters.next().is_some_and(|letter| KLOG_SEVERITIES.contains(letter))
-        && letters.by_ref().take(4).filter(char::is_ascii_digit).count() == 4;
-    is_klog || line.starts_with("error: ") || line.starts_with("cannot run kubectl: ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_plugin_that_logs_in_is_heard_and_the_log_of_kubectl_is_not() {
-        for (line, want) in [
-            ("To sign in, open https://example.com/device and enter ABCD", false),
-            ("Enter the code:", false),
-            ("Ende 2026", false),
-            ("E1123 18:08:54.000000    4711 proxy_server.go:147] Error while proxying request", true),
-            ("error: context \"moon\" does not exist", true),
-        ] {
-            assert_eq!(is_told_by_us(line), want, "{line}");
-        }
+fn tell(heard: Heard, said: &Mutex<Vec<String>>) {
+    if !heard.to_show.is_empty() {
+        let mut stderr = io::stderr().lock();
+        let _ = stderr.write_all(&heard.to_show).and_then(|()| stderr.flush());
     }
+    let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+    let room = MOST_LINES.saturating_sub(said.len());
+    said.extend(heard.said.into_iter().take(room));
 }

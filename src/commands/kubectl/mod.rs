@@ -3,6 +3,7 @@
 //! It opens no new door and needs no new rights: whoever may list pods and forward their ports may look and give orders,
 //! and whoever may evict them may restart them.
 
+pub mod overheard;
 pub mod child;
 pub mod proxy;
 pub mod pods;

@@ -1,5 +1,7 @@
 //! A person's way to one cluster: the API server through kubectl, the cluster that is meant, and its pods.
 
+use std::time::Duration;
+
 use clap::Args;
 use serde::Deserialize;
 use tokio::signal::unix::SignalKind;
@@ -65,6 +67,10 @@ pub struct NoSuchPod {
     there: String,
 }
 
+/// The first question waits for a person who has to log in: a device code is good for minutes (RFC 8628 shows 30 of them,
+/// the login pages of most give 5 to 15). Ctrl-C ends it.
+const LOGIN_WITHIN: Duration = Duration::from_secs(5 * 60);
+
 /// How a command ends where the API server does not do what is asked of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Aim {
@@ -108,7 +114,9 @@ pub fn with_cluster<T>(
 impl Session {
     async fn open(args: &ClusterArgs, api: Api, aim: Aim) -> Result<Self, Failure> {
         let namespace = api.namespace().to_owned();
-        let pods = list(&api).await.map_err(|error| aim.refused("pods cannot be listed", &error))?;
+        let pods = list(&api.clone().answering_within(LOGIN_WITHIN))
+            .await
+            .map_err(|error| aim.refused("pods cannot be listed", &error))?;
         let (cluster, pods) = pods::choose(pods, args.cluster.as_deref(), &namespace)
             .map_err(|error| Failure::of(Exit::Usage, "ClusterNotFound", &error))?;
         let flags = args.kubeconfig.flags(&namespace);
