@@ -36,6 +36,7 @@ use crate::health::document;
 use crate::health::snapshot::Snapshot;
 use crate::health::text::Text;
 use crate::health::verdict::Verdict;
+use crate::kubernetes::error::ApiError;
 use crate::reload::coverage::Standing;
 
 /// Show what the agents say of their nodes.
@@ -68,7 +69,7 @@ pub enum Output {
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
 /// So many are asked at once: file descriptors are few on some machines.
-const AT_ONCE: usize = 64;
+pub const AT_ONCE: usize = 64;
 
 /// The text to print, and what makes the exit code another than 0.
 pub fn run(args: &Status) -> Result<(String, Option<Failure>), Failure> {
@@ -80,15 +81,18 @@ pub fn run(args: &Status) -> Result<(String, Option<Failure>), Failure> {
     let answers = runtime.block_on(ask(agents, ANSWER_WITHIN));
     // The resolver runs on a thread that cannot be interrupted; nobody waits for it.
     runtime.shutdown_background();
-    Ok(show(answers, args.output))
+    Ok(show(answers, None, args.output))
 }
 
 /// What one agent said.
 pub type Answer = (Agent, Result<Snapshot, AgentError>);
 
-/// The text to print, and what makes the exit code another than 0.
-pub fn show(answers: Vec<Answer>, output: Output) -> (String, Option<Failure>) {
-    let view = View { answers, now: SystemTime::now() };
+/// A sentence for each StatefulSet that has too few pods, or why that is not known.
+pub type Missing = Result<Vec<String>, ApiError>;
+
+/// The text to print, and what makes the exit code another than 0. `missing` is `None` where nobody could be asked for it.
+pub fn show(answers: Vec<Answer>, missing: Option<Missing>, output: Output) -> (String, Option<Failure>) {
+    let view = View { answers, missing, now: SystemTime::now() };
     let text = match output {
         Output::Table => view.table(),
         Output::Json => format!("{:#}\n", view.json()),
@@ -116,6 +120,7 @@ pub async fn ask(agents: Vec<Agent>, within: Duration) -> Vec<Answer> {
 
 struct View {
     answers: Vec<Answer>,
+    missing: Option<Missing>,
     now: SystemTime,
 }
 
@@ -138,6 +143,13 @@ impl View {
                 Ok(_) => {}
             }
         }
+        match &self.missing {
+            // Who may not know it is told so; it is no news of the cluster.
+            Some(Err(error)) if error.is_forbidden() => {}
+            Some(Err(error)) => unknown.push((missing_unknown(error), error.reason())),
+            Some(Ok(missing)) => hurts.extend(missing.iter().map(|one| (one.clone(), "PodsMissing"))),
+            None => {}
+        }
         let exit = if hurts.is_empty() { Exit::CouldNotTell } else { Exit::NotHealthy };
         unknown.append(&mut hurts);
         Failure::all(exit, unknown)
@@ -153,6 +165,13 @@ impl View {
                 }
             };
         }
+        let _ = match &self.missing {
+            Some(Err(error)) => writeln!(text, "{YELLOW}{}{YELLOW:#}", missing_unknown(error)),
+            Some(Ok(missing)) => {
+                missing.iter().try_for_each(|one| writeln!(text, "{RED}pods are missing{RED:#}: {one}"))
+            }
+            None => Ok(()),
+        };
         let snapshots: Vec<_> = self.snapshots().collect();
         table::section(&mut text, &quorum_table::block(&snapshots, self.now));
         let certificates: Vec<_> = self
@@ -282,8 +301,24 @@ impl View {
         });
         let snapshots: Vec<_> = self.snapshots().collect();
         let disagreements = quorum_table::disagreements(&snapshots);
-        json!({ "nodes": nodes.collect::<Json>(), "disagreements": disagreements })
+        let (missing, error) = match &self.missing {
+            None => (Json::Null, Json::Null),
+            Some(Ok(missing)) => (json!(missing), Json::Null),
+            Some(Err(error)) => {
+                (Json::Null, json!({"reason": error.reason(), "message": missing_unknown(error)}))
+            }
+        };
+        json!({
+            "nodes": nodes.collect::<Json>(),
+            "missing": missing,
+            "missingError": error,
+            "disagreements": disagreements,
+        })
     }
+}
+
+fn missing_unknown(error: &ApiError) -> String {
+    Text::new(format_args!("whether pods are missing is not known: {}", chain(error))).to_string()
 }
 
 fn style_of(standing: Standing) -> Style {

@@ -133,6 +133,11 @@ impl ApiError {
         matches!(self, Self::Refused { code: 404, .. })
     }
 
+    /// Whether whoever asks may not.
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Refused { code: 401 | 403, .. })
+    }
+
     /// Whether somebody else was faster: the object is there already, or has changed since it was read.
     pub fn is_conflict(&self) -> bool {
         matches!(self, Self::Refused { code: 409, .. })

@@ -263,7 +263,8 @@ fn every_page_is_bounded_and_has_nothing_but_our_own_markup() {
     let empty = Snapshot::new(well().node, well().agent);
     let most = 20 * 1024;
     let node = |snapshot: Snapshot| page::render(&snapshot, at(0));
-    let cluster = |said: &[fleet::Said]| fleet::render(&Text::new("events"), said, at(0));
+    let missing = Ok(vec![Text::new("StatefulSet events has 2 pods; want 3"); 300]);
+    let cluster = |said: &[fleet::Said]| fleet::render(&Text::new("events"), said, &missing, at(0));
     let said = |snapshot: Snapshot| (snapshot.node.pod.clone(), Ok(snapshot));
     let silent = (Text::new("events-3"), Err(Text::new("no way to it: the pod has not begun")));
     for (name, page, most) in [

@@ -113,19 +113,24 @@ impl Shown {
             return page.clone();
         }
         // A pod that was made anew has another way to it.
-        let said = match self.session.pods_now().await {
+        let (said, missing) = match self.session.pods_now().await {
             Ok(pods) => {
                 let agents = pods.iter().map(|pod| self.session.agent(pod)).collect();
+                let missing = match self.session.missing(&pods).await {
+                    Ok(missing) => Ok(missing.into_iter().map(Text::new).collect()),
+                    Err(error) => Err(Text::new(chain(&error))),
+                };
                 let answers = status::ask(agents, ANSWER_WITHIN).await.into_iter();
-                answers
-                    .map(|(agent, said)| {
-                        (Text::new(agent.name), said.map_err(|error| Text::new(chain(&error))))
-                    })
-                    .collect()
+                let said = answers.map(|(agent, said)| {
+                    (Text::new(agent.name), said.map_err(|error| Text::new(chain(&error))))
+                });
+                (said.collect(), missing)
             }
-            Err(error) => vec![(Text::new("the API server"), Err(Text::new(chain(&error))))],
+            Err(error) => {
+                (vec![(Text::new("the API server"), Err(Text::new(chain(&error))))], Ok(Vec::new()))
+            }
         };
-        let text = fleet::render(&Text::new(&self.session.cluster), &said, SystemTime::now());
+        let text = fleet::render(&Text::new(&self.session.cluster), &said, &missing, SystemTime::now());
         let page = Bytes::from(text);
         *last = Some((Instant::now(), page.clone()));
         page

@@ -12,6 +12,7 @@ use crate::commands::failure::Exit;
 use crate::commands::failure::Failure;
 use crate::commands::failure::chain;
 use crate::commands::kubectl::pods;
+use crate::commands::kubectl::pods::ChoiceError;
 use crate::commands::kubectl::pods::Pod;
 use crate::commands::kubectl::proxy::KubeconfigArgs;
 use crate::commands::kubectl::proxy::Proxy;
@@ -118,7 +119,7 @@ impl Session {
             .await
             .map_err(|error| aim.refused("pods cannot be listed", &error))?;
         let (cluster, pods) = pods::choose(pods, args.cluster.as_deref(), &namespace)
-            .map_err(|error| Failure::of(Exit::Usage, "ClusterNotFound", &error))?;
+            .map_err(|error| Failure::of(aim.exit_of_choice(&error), "ClusterNotFound", &error))?;
         let flags = args.kubeconfig.flags(&namespace);
         Ok(Self { api, cluster, pods, flags })
     }
@@ -198,11 +199,19 @@ impl Aim {
         }
     }
 
+    /// The exit code where it is not known which cluster is meant. Where none has a pod, a command that looks cannot say that
+    /// it is named wrongly: all of its pods may be gone.
+    fn exit_of_choice(self, error: &ChoiceError) -> Exit {
+        match (self, error) {
+            (Self::Look, ChoiceError::None { .. }) => Exit::CouldNotTell,
+            (Self::Look | Self::Act, _) => Exit::Usage,
+        }
+    }
+
     /// What the API server did not do, and why.
     pub fn refused(self, what: &str, error: &ApiError) -> Failure {
         // A pod waits for its rights, which are about to be given; a person has to ask for them.
-        let is_forbidden = matches!(error, ApiError::Refused { code: 401 | 403, .. });
-        let exit = self.exit(error.may_pass() && !is_forbidden);
+        let exit = self.exit(error.may_pass() && !error.is_forbidden());
         Failure::new(exit, error.reason(), format!("{what}: {}", chain(error)))
     }
 }

@@ -17,7 +17,8 @@ use crate::commands::status::Output;
   kubectl kraftlet status --namespace prod
   kubectl kraftlet status --namespace prod --cluster events --output json | jq '.nodes[].verdict'
 
-Needs the rights to list pods and to get and create pods/portforward.
+Needs the rights to list pods and to get and create pods/portforward, and that to get statefulsets
+to see that pods are missing.
 Exit codes: 0 healthy, also where something will hurt at a later date; 1 something hurts
 now; 2 could not tell; 64 wrong usage.")]
 pub struct Status {
@@ -31,8 +32,9 @@ pub const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// The text to print, and what makes the exit code another than 0.
 pub fn run(cluster: &ClusterArgs, args: &Status) -> Result<(String, Option<Failure>), Failure> {
-    let answers = with_cluster(cluster, Aim::Look, async |session| {
-        Ok(status::ask(session.agents(), ANSWER_WITHIN).await)
+    let (answers, missing) = with_cluster(cluster, Aim::Look, async |session| {
+        let missing = session.missing(&session.pods).await;
+        Ok((status::ask(session.agents(), ANSWER_WITHIN).await, missing))
     })?;
-    Ok(status::show(answers, args.output))
+    Ok(status::show(answers, Some(missing), args.output))
 }

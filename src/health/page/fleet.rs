@@ -23,12 +23,17 @@ const MOST_NODES: usize = 200;
 /// Of so many nodes it is said what wants attention: where all are sick, they are so for one reason.
 const MOST_SICK: usize = 10;
 
+/// A sentence for each StatefulSet that has too few pods, or why that is not known.
+pub type Missing = Result<Vec<Text>, Text>;
+
 /// The page of a cluster as it is at `now`.
-pub fn render(cluster: &Text, said: &[Said], now: SystemTime) -> String {
+pub fn render(cluster: &Text, said: &[Said], missing: &Missing, now: SystemTime) -> String {
     let mut page = Html::default();
-    head::top(&mut page, None, cluster, verdict(said, now));
+    let verdict = if there_are(missing) { (Tone::Bad, "pods are missing") } else { verdict(said, now) };
+    head::top(&mut page, None, cluster, verdict);
     page.raw("</header><main>");
     tiles(&mut page, said, now);
+    show_missing(&mut page, missing);
     let sick = || snapshots(said).filter(|one| !one.conditions.is_empty());
     for snapshot in sick().take(MOST_SICK) {
         page.raw("<div class=wide><p class=over>").text(&snapshot.node.pod).raw("</p>");
@@ -45,6 +50,27 @@ pub fn render(cluster: &Text, said: &[Said], now: SystemTime) -> String {
     page.raw("<footer><p>As of ").date(now).raw(", refreshed every 10 seconds. It only shows; ");
     page.raw("<code>kubectl kraftlet --help</code> says what can be done.</p></footer></body></html>\n");
     page.finish()
+}
+
+fn there_are(missing: &Missing) -> bool {
+    missing.as_ref().is_ok_and(|missing| !missing.is_empty())
+}
+
+fn show_missing(page: &mut Html, missing: &Missing) {
+    match missing {
+        Ok(missing) if missing.is_empty() => {}
+        Ok(missing) => {
+            page.raw("<section class=wide><h2>Wants attention</h2>");
+            for sentence in missing.iter().take(MOST_SICK) {
+                page.raw("<article class=bad><h3>PodsMissing</h3><p>").text(sentence).raw("</p></article>");
+            }
+            page.more(missing.len().saturating_sub(MOST_SICK)).raw("</section>");
+        }
+        Err(why) => {
+            page.raw("<section class=wide><p class=note>Whether pods are missing is not known: ").text(why);
+            page.raw("</p></section>");
+        }
+    }
 }
 
 fn snapshots(said: &[Said]) -> impl Iterator<Item = &Snapshot> {
@@ -146,13 +172,24 @@ mod tests {
     fn it_is_as_good_as_the_worst_node_and_nothing_of_theirs_is_markup() {
         let said = |name: &str, said| (Text::new(name), said);
         let all = [said("events-0", Ok(full())), said("events-<1>", Err(Text::new("no <way> to it")))];
-        let page = render(&Text::new("events"), &all, at(60));
+        let none = Ok(Vec::new());
+        let page = render(&Text::new("events"), &all, &none, at(60));
         assert!(page.contains("<h1>events</h1><p class=\"verdict bad\">not all nodes answer</p>"), "{page}");
         assert!(page.contains("events-&lt;1&gt;") && page.contains("no &lt;way&gt; to it"), "{page}");
         assert!(!page.contains("<1>") && !page.contains("<way>"), "{page}");
-        let page = render(&Text::new("events"), &all[..1], at(60));
+        let page = render(&Text::new("events"), &all[..1], &none, at(60));
         let (_, word) = head::verdict(full().verdict(at(60)));
         assert!(page.contains(&format!("\">{word}</p>")), "{page}");
-        assert!(render(&Text::new("events"), &[], at(60)).contains("there are no nodes"));
+        assert!(render(&Text::new("events"), &[], &none, at(60)).contains("there are no nodes"));
+        let missing = Ok(vec![Text::new("StatefulSet <b> has 2 pods; want 3")]);
+        let page = render(&Text::new("events"), &all[..1], &missing, at(60));
+        assert!(page.contains("<p class=\"verdict bad\">pods are missing</p>"), "{page}");
+        assert!(page.contains("StatefulSet &lt;b&gt; has 2 pods; want 3"), "{page}");
+        // Who may not look for them has no news of the cluster.
+        let page = render(&Text::new("events"), &all[..1], &Err(Text::new("no right")), at(60));
+        assert!(
+            page.contains(&format!("\">{word}</p>")) && page.contains("is not known: no right"),
+            "{page}"
+        );
     }
 }
