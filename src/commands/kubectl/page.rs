@@ -25,6 +25,7 @@ use crate::commands::failure::Exit;
 use crate::commands::failure::Failure;
 use crate::commands::kubectl::session::Aim;
 use crate::commands::kubectl::session::ClusterArgs;
+use crate::commands::kubectl::session::INTERRUPTED;
 use crate::commands::kubectl::session::Session;
 use crate::commands::kubectl::session::with_cluster;
 use crate::commands::kubectl::status::ANSWER_WITHIN;
@@ -84,7 +85,7 @@ pub fn run(cluster: &ClusterArgs, args: &Page) -> Result<(), Failure> {
         Ok(())
     });
     // That is how it ends.
-    served.or_else(|failure| if failure.reason() == "Interrupted" { Ok(()) } else { Err(failure) })
+    served.or_else(|failure| if failure.reason() == INTERRUPTED { Ok(()) } else { Err(failure) })
 }
 
 impl Shown {

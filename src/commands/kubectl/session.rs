@@ -17,6 +17,7 @@ use crate::commands::kubectl::pods::Pod;
 use crate::commands::kubectl::proxy::KubeconfigArgs;
 use crate::commands::kubectl::proxy::Proxy;
 use crate::health::client::way::Way;
+use crate::health::doctor::next::Place;
 use crate::health::text::Text;
 use crate::inject::words;
 use crate::kubernetes::error::ApiError;
@@ -68,6 +69,9 @@ pub struct NoSuchPod {
     there: String,
 }
 
+/// The reason of a command that a signal has ended.
+pub const INTERRUPTED: &str = "Interrupted";
+
 /// The first question waits for a person who has to log in: a device code is good for minutes (RFC 8628 shows 30 of them,
 /// the login pages of most give 5 to 15). Ctrl-C ends it.
 const LOGIN_WITHIN: Duration = Duration::from_secs(5 * 60);
@@ -100,15 +104,21 @@ pub fn with_cluster<T>(
             work(Session::open(args, api, aim).await?).await
         };
         tokio::select! {
+            // Ctrl-C ends `kubectl proxy` too, and what comes of that is not why we end.
+            biased;
+            name = signals.next() => Err(Failure::new(aim.exit(true), INTERRUPTED, format!("ended by {name}"))),
             done = all => done,
-            name = signals.next() => Err(Failure::new(aim.exit(true), "Interrupted", format!("ended by {name}"))),
         }
     });
     runtime.shutdown_background();
+    let failure = match result {
+        Err(failure) if failure.reason() != INTERRUPTED => failure,
+        result => return result,
+    };
     // Whatever went wrong behind it went wrong because of it.
-    match (result, proxy.ended()) {
-        (Err(failure), Some(ended)) if failure.reason() != ended.reason() => Err(failure.and(ended)),
-        (result, _) => result,
+    match proxy.ended() {
+        Some(ended) if failure.reason() != ended.reason() => Err(failure.and(ended)),
+        Some(_) | None => Err(failure),
     }
 }
 
@@ -162,6 +172,11 @@ impl Session {
             }
         }
         Ok(missing)
+    }
+
+    /// Where commands lead that are named to a person.
+    pub fn place(&self) -> Place {
+        Place::Cluster { flags: self.flags.clone(), cluster: self.cluster.clone() }
     }
 
     /// The pod's agent where it tells how things are.
