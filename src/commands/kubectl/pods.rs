@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
+use crate::health::text::Text;
 use crate::inject::words;
 use crate::kubernetes::meta::Meta;
 use crate::pod::name::PodName;
@@ -197,7 +198,7 @@ impl Pod {
             self.status.conditions.iter().find(|one| one.r#type == "PodScheduled" && one.status == "False");
         match (self.stuck(), unscheduled) {
             (Some(why), _) => why,
-            (None, Some(condition)) => format!("the pod has no node: {}", condition.message),
+            (None, Some(condition)) => format!("the pod has no node: {}", Text::new(&condition.message)),
             (None, None) => format!("the pod is {}", self.status.phase),
         }
     }
@@ -223,7 +224,8 @@ impl Pod {
         let waits_for = state.waiting.as_ref().map(|one| one.message.as_str());
         let words = ended.map(|ended| ended.message.as_str()).filter(|words| !words.is_empty()).or(waits_for);
         Some(match words.map(str::trim).filter(|words| !words.is_empty()) {
-            Some(words) => format!("{now}: {words}"),
+            // They are a container's, and end in a terminal.
+            Some(words) => format!("{now}: {}", Text::new(words)),
             None => now,
         })
     }
@@ -373,6 +375,15 @@ pub(crate) mod tests {
             }, {"name": "kraftlet", "state": {"waiting": {"reason": "PodInitializing"}}}],
         });
         check(init, Err(refused), Some(refused));
+        let hostile = json!({
+            "phase": "Running",
+            "conditions": [{"type": "Ready", "status": "False"}],
+            "containerStatuses": [{"name": "kafka", "state": {"terminated": {
+                "exitCode": 1, "message": "no space\u{1b}[2J\nleft",
+            }}}],
+        });
+        let why = "container kafka has ended with 1: no space [2J left";
+        assert_eq!(pod("events-0", hostile).not_ready().as_deref(), Some(why));
         let mut crashed = ready();
         crashed["conditions"][0]["status"] = json!("False");
         crashed["containerStatuses"][0]["state"] = json!({"waiting": {"reason": "CrashLoopBackOff"}});

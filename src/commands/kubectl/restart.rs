@@ -288,22 +288,25 @@ impl Round<'_> {
                 Err(error) => return self.refusal(&error),
             };
             let Some(now) = pods.into_iter().find(|one| one.name() == name) else {
-                return Ok(Err("no new pod has come for it yet".to_owned()));
+                let events = self.session.place().events();
+                return Ok(Err(format!("no new pod has come for it yet; {events} may say why")));
             };
             let found = self.ask(vec![now]).await.pop();
             let back = found.map(|found| turn::is_back(&found, &pod.metadata.uid));
-            Ok(back.unwrap_or_else(|| Err("no new pod has come for it yet".to_owned())))
+            Ok(back.unwrap_or_else(|| Err("its agent was not asked".to_owned())))
         })
         .await
     }
 
-    /// Looks again until it is so; says on the bar what it is that keeps it, and in the end too.
+    /// Looks again until it is so; says on the bar what it is that keeps it, and in the end too. Where there is no terminal to
+    /// draw a bar, it is a line as often as it changes.
     async fn until<T>(
         &self,
         not_yet: &str,
         look: impl AsyncFn() -> Result<Result<T, String>, Failure>,
     ) -> Result<T, Failure> {
         let deadline = Instant::now() + self.args.timeout;
+        let mut told = String::new();
         loop {
             let why = match look().await? {
                 Ok(done) => return Ok(done),
@@ -311,6 +314,10 @@ impl Round<'_> {
             };
             self.shown.bar.set_message(format!("{not_yet}: {why}"));
             self.shown.bar.tick();
+            if self.shown.bar.is_hidden() && told != why {
+                self.shown.line(&format!("{not_yet}: {why}"));
+                told.clone_from(&why);
+            }
             if Instant::now() >= deadline {
                 let time = span(self.args.timeout);
                 return Err(Failure::new(Exit::Again, "NotInTime", format!("after {time} {not_yet}: {why}")));
