@@ -23,6 +23,7 @@ use crate::commands::kubectl::session::with_cluster;
 use crate::commands::kubectl::status::ANSWER_WITHIN;
 use crate::commands::quorum_table;
 use crate::commands::status;
+use crate::commands::status::AT_ONCE;
 use crate::commands::status::Output;
 use crate::health::client::io as client;
 use crate::health::doctor::agents;
@@ -31,7 +32,6 @@ use crate::health::doctor::finding::Area;
 use crate::health::doctor::finding::Finding;
 use crate::health::doctor::finding::Severity;
 use crate::health::doctor::finding::Sheet;
-use crate::health::doctor::next::Place;
 use crate::health::doctor::pods;
 use crate::health::doctor::pods::Seen;
 use crate::health::snapshot::Snapshot;
@@ -71,7 +71,7 @@ pub fn run(cluster: &ClusterArgs, args: &Doctor) -> Result<(String, Option<Failu
 }
 
 async fn examine(session: &Session) -> Sheet {
-    let place = Place::Cluster { flags: session.flags.clone(), cluster: session.cluster.clone() };
+    let place = session.place();
     let missing = session.missing(&session.pods).await;
     let heard = ask(session).await;
     let not_ready: Vec<_> = session.pods.iter().map(Pod::not_ready).collect();
@@ -80,8 +80,12 @@ async fn examine(session: &Session) -> Sheet {
     let seen: Vec<Seen<'_>> = session.pods.iter().zip(&not_ready).zip(statuses).map(seen).collect();
     let now = SystemTime::now();
     sheet.checks(seen.len(), pods::judge(&seen, missing.as_deref().unwrap_or_default(), now, &place));
-    if missing.is_err() {
-        sheet.skip("whether pods are missing: there is no right to read the StatefulSets");
+    match &missing {
+        Ok(_) => {}
+        Err(error) if error.is_forbidden() => {
+            sheet.skip("whether pods are missing: there is no right to read the StatefulSets");
+        }
+        Err(error) => sheet.skip(format_args!("whether pods are missing: {}", chain(error))),
     }
     let snapshots: Vec<&Snapshot> = seen.iter().filter_map(|one| one.status).collect();
     sheet.check(quorum_table::disagreements(&snapshots).into_iter().map(|sentence| {
@@ -102,21 +106,25 @@ fn seen<'a>(((pod, not_ready), status): ((&'a Pod, &'a Option<String>), Option<&
 
 /// Asks each how its node is and whether its own loops turn, in the order of the pods.
 async fn ask(session: &Session) -> Vec<Heard> {
-    let answers = status::ask(session.agents(), ANSWER_WITHIN).await;
-    let mut asked = JoinSet::new();
-    for (index, (agent, said)) in answers.into_iter().enumerate() {
-        asked.spawn(async move {
-            let Agent { name: pod, way } = agent;
-            let is_live = match &said {
-                Ok(_) => client::is_live(&way, Instant::now() + ANSWER_WITHIN).await,
-                Err(_) => Ok(()),
-            };
-            let status = said.map_err(|error| silence(&error));
-            // Which node belongs beside it is said by the settings, and those are not read here.
-            (index, Heard { pod, node_id: None, status, is_live: is_live.map_err(|error| chain(&error)) })
-        });
+    let mut answers = status::ask(session.agents(), ANSWER_WITHIN).await.into_iter();
+    let mut heard = Vec::new();
+    while !answers.as_slice().is_empty() {
+        let mut asked = JoinSet::new();
+        for (index, (agent, said)) in answers.by_ref().take(AT_ONCE).enumerate() {
+            asked.spawn(async move {
+                let Agent { name: pod, way } = agent;
+                let is_live = match &said {
+                    Ok(_) => client::is_live(&way, Instant::now() + ANSWER_WITHIN).await,
+                    Err(_) => Ok(()),
+                };
+                let status = said.map_err(|error| silence(&error));
+                // Which node belongs beside it is said by the settings, and those are not read here.
+                (index, Heard { pod, node_id: None, status, is_live: is_live.map_err(|error| chain(&error)) })
+            });
+        }
+        let mut some = asked.join_all().await;
+        some.sort_by_key(|(index, _)| *index);
+        heard.extend(some.into_iter().map(|(_, one)| one));
     }
-    let mut heard = asked.join_all().await;
-    heard.sort_by_key(|(index, _)| *index);
-    heard.into_iter().map(|(_, one)| one).collect()
+    heard
 }
