@@ -49,17 +49,20 @@ impl Refusal {
     }
 }
 
-/// kube tells the number of a refusal and not its sentence.
+/// kube takes the body of a refusal for the API server's word, whatever it is.
 fn refused(error: kube::Error) -> ApiError {
-    let kube::Error::UpgradeConnection(UpgradeConnectionError::ProtocolSwitch(status)) = error else {
-        return ApiError::Unreachable(error.into());
+    let (code, said) = match error {
+        kube::Error::Api(status) => (status.code, status.message),
+        kube::Error::UpgradeConnection(UpgradeConnectionError::ProtocolSwitch(status)) => {
+            (status.as_u16(), "it does not switch to WebSocket".to_owned())
+        }
+        error => return ApiError::Unreachable(error.into()),
     };
-    let code = status.as_u16();
     let message = match code {
         // By WebSocket it is a GET; since Kubernetes 1.35 the right to create is asked for as well.
         403 => "no right to get and create pods/portforward (403)".to_owned(),
         404 => "there is no such pod (404)".to_owned(),
-        _ => format!("it does not forward the port ({status})"),
+        _ => format!("it does not forward the port: {} ({code})", said),
     };
     ApiError::Refused { code, status: Status { message, ..Status::default() } }
 }
