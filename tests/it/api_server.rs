@@ -44,6 +44,8 @@ struct State {
     tokens: BTreeMap<String, Value>,
     /// Paths that are not served.
     missing: Vec<String>,
+    /// By path: what is refused, and how.
+    refusals: BTreeMap<String, (u16, String)>,
 }
 
 /// A server that ends with this.
@@ -78,6 +80,10 @@ impl Objects {
         self.0.lock().unwrap().missing.push(path.to_owned());
     }
 
+    pub(crate) fn refuse(&self, path: &str, code: u16, message: &str) {
+        self.0.lock().unwrap().refusals.insert(path.to_owned(), (code, message.to_owned()));
+    }
+
     /// All whose paths are below this one.
     pub(crate) fn named_below(&self, path: &str) -> Vec<Value> {
         let below = format!("{path}/");
@@ -89,6 +95,9 @@ impl Objects {
         let mut state = self.0.lock().unwrap();
         if state.missing.iter().any(|missing| path.starts_with(missing.as_str())) {
             return refused(404, "the server could not find the requested resource");
+        }
+        if let Some((code, message)) = state.refusals.get(path) {
+            return refused(*code, message);
         }
         if path.ends_with("/tokenreviews") {
             let token = body["spec"]["token"].as_str().unwrap_or_default();
@@ -198,7 +207,7 @@ fn merge(into: &mut Value, patch: &Value) {
     }
 }
 
-async fn answer(objects: Objects, request: Request<Incoming>) -> Answer {
+pub(crate) async fn answer(objects: Objects, request: Request<Incoming>) -> Answer {
     let (head, body) = request.into_parts();
     let query = head.uri.query().unwrap_or_default().to_owned();
     let body = body.collect().await.unwrap().to_bytes();

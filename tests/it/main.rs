@@ -45,4 +45,6 @@ mod api_server;
 #[cfg(test)]
 mod signer;
 #[cfg(test)]
+mod proxied;
+#[cfg(test)]
 mod kubectl;
