@@ -72,8 +72,8 @@ pub struct NoSuchPod {
 /// The reason of a command that a signal has ended.
 pub const INTERRUPTED: &str = "Interrupted";
 
-/// The first question waits for a person who has to log in: a device code is good for minutes (RFC 8628 shows 30 of them,
-/// the login pages of most give 5 to 15). Ctrl-C ends it.
+/// The first question waits for a person who has to log in, perhaps with a code on another device (RFC 8628), which takes
+/// minutes. Ctrl-C ends it.
 const LOGIN_WITHIN: Duration = Duration::from_secs(5 * 60);
 
 /// How a command ends where the API server does not do what is asked of it.
