@@ -219,7 +219,10 @@ impl Aim {
     fn exit_of_choice(self, error: &ChoiceError) -> Exit {
         match (self, error) {
             (Self::Look, ChoiceError::None { .. }) => Exit::CouldNotTell,
-            (Self::Look | Self::Act, _) => Exit::Usage,
+            (Self::Act, ChoiceError::None { .. }) => Exit::Usage,
+            (Self::Look | Self::Act, ChoiceError::Unknown { .. } | ChoiceError::Several { .. }) => {
+                Exit::Usage
+            }
         }
     }
 
