@@ -46,6 +46,9 @@ pub struct Given {
     pub means: Means,
 }
 
+/// What is decided in a file, with warnings; or all refusals.
+pub type AllDecided = Result<(Vec<Decided>, Vec<String>), Vec<Refusal>>;
+
 /// Adds kraftlet to every StatefulSet and Pod that asks for it; all refusals come at once.
 pub fn inject(manifests: &str, given: &Given) -> Result<Injected, Vec<Refusal>> {
     let documents = read(manifests);
@@ -61,7 +64,7 @@ pub fn inject_all(files: &[&str], given: &Given) -> Vec<Result<Injected, Vec<Ref
 
 /// What is decided for every StatefulSet that asks for kraftlet and has not got it, for a policy to do it to its pods; with
 /// warnings. Each has to say its namespace.
-pub fn decide_all(files: &[&str], given: &Given) -> Vec<Result<(Vec<Decided>, Vec<String>), Vec<Refusal>>> {
+pub fn decide_all(files: &[&str], given: &Given) -> Vec<AllDecided> {
     let files: Vec<Vec<Document<'_>>> = files.iter().map(|file| read(file)).collect();
     let settings = settings(files.iter().flatten(), given);
     files.iter().map(|documents| decided(documents, &settings, given)).collect()
@@ -92,11 +95,7 @@ fn injected(
     if refused.is_empty() { Ok(injected) } else { Err(refused) }
 }
 
-fn decided(
-    documents: &[Document<'_>],
-    settings: &Settings,
-    given: &Given,
-) -> Result<(Vec<Decided>, Vec<String>), Vec<Refusal>> {
+fn decided(documents: &[Document<'_>], settings: &Settings, given: &Given) -> AllDecided {
     let (mut decided, mut warnings, mut refused) = (Vec::new(), Vec::new(), Vec::new());
     for document in documents {
         warnings.extend(document.passed_over());
