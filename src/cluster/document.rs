@@ -4,7 +4,8 @@
 //! types of `settings`. Values keep the text they were written as, so `kafkaVersion: 4.10` stays "4.10".
 //!
 //! Anchors, aliases and tags are refused. A settings file has no use for them, and without aliases no small file can
-//! unfold into a large one.
+//! unfold into a large one. What else bounds the tree: the bytes of the text, its depth, the number of its values and the
+//! length of each. The parser itself looks ahead 1024 characters for the end of a key (granit-parser, `ParserOptions`).
 
 use serde_saphyr::granit_parser::Event;
 use serde_saphyr::granit_parser::Parser;
@@ -47,8 +48,15 @@ pub struct Key {
     pub text: String,
 }
 
-/// ConfigMaps end at 1 MiB (Kubernetes, "ConfigMaps": motivation), so no settings file that can be mounted is larger.
-pub const LARGEST_BYTES: usize = 1024 * 1024;
+/// The settings of a large cluster have some 10 KiB. The webhook and the signer read everybody's, and have 64 MiB each.
+const LARGEST_BYTES: usize = 256 * 1024;
+
+/// Keys, values, lists and mappings. Four maps with a thousand properties each are half of it.
+const MOST_VALUES: usize = 16_384;
+
+/// One text. A few PEM certificates as the value of a property are the longest that anybody has a use for, and what is
+/// written once may be copied for each listener.
+const LONGEST_TEXT_BYTES: usize = 32 * 1024;
 
 /// Deeper than any settings file; keeps the recursion of the reader bounded.
 const DEEPEST: usize = 32;
@@ -61,7 +69,7 @@ pub fn parse(bytes: &[u8]) -> Result<Node, Problem> {
         return Err(Problem::new(top, message));
     }
     let text = std::str::from_utf8(bytes).map_err(|error| not_utf8(bytes, error.valid_up_to()))?;
-    let mut reader = Reader { parser: Parser::new_from_str(text), place: top };
+    let mut reader = Reader { parser: Parser::new_from_str(text), place: top, values: 0 };
     let root = reader.document()?;
     match root {
         Some(node) => Ok(node),
@@ -104,6 +112,8 @@ impl Node {
 struct Reader<'a> {
     parser: Parser<'a, serde_saphyr::granit_parser::StrInput<'a>>,
     place: Place,
+    /// How many have begun.
+    values: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -127,6 +137,10 @@ impl<'a> Reader<'a> {
         if depth > DEEPEST {
             return Err(Problem::new(place, format!("nested deeper than {DEEPEST} levels")));
         }
+        self.values += 1;
+        if self.values > MOST_VALUES {
+            return Err(Problem::new(place, format!("more than {MOST_VALUES} keys and values; want fewer")));
+        }
         let value = match event {
             Event::Alias(_) | Event::UnresolvedAlias(_) | Event::Anchor(..) => return refuse("aliases"),
             Event::Scalar(_, _, anchor, _)
@@ -139,6 +153,10 @@ impl<'a> Reader<'a> {
             Event::Scalar(_, _, _, Some(_))
             | Event::SequenceStart(_, _, Some(_))
             | Event::MappingStart(_, _, Some(_)) => return refuse("tags"),
+            Event::Scalar(text, ..) if text.len() > LONGEST_TEXT_BYTES => {
+                let message = format!("a text of {} bytes; want at most {LONGEST_TEXT_BYTES}", text.len());
+                return Err(Problem::new(place, message));
+            }
             Event::Scalar(text, style, ..) => {
                 Value::Scalar { text: text.into_owned(), plain: style == ScalarStyle::Plain }
             }
@@ -233,8 +251,11 @@ mod tests {
         assert_eq!(problem(b"a: 1\n---\nb: 2"), "3:1 a second YAML document begins here; want one");
         assert!(problem("- ".repeat(100).as_bytes()).contains("nested deeper than 32 levels"));
         assert!(
-            problem(&vec![b'a'; 5_000_000]).contains("the settings are 5000000 bytes; want at most 1048576")
+            problem(&vec![b'a'; 5_000_000]).contains("the settings are 5000000 bytes; want at most 262144")
         );
+        assert!(problem(&b"- 1\n".repeat(60_000)).ends_with(" more than 16384 keys and values; want fewer"));
+        let long = [&b"a: "[..], &[b'x'; 40_000]].concat();
+        assert_eq!(problem(&long), "1:4 a text of 40000 bytes; want at most 32768");
         assert!(problem(b"a: [1").starts_with("1:4 not YAML: unclosed bracket"), "{}", problem(b"a: [1"));
     }
 

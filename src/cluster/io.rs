@@ -7,7 +7,6 @@ use std::path::PathBuf;
 
 use zeroize::Zeroizing;
 
-use crate::cluster::document::LARGEST_BYTES;
 use crate::disk;
 
 /// A file that could not be read.
@@ -19,6 +18,9 @@ pub struct ReadError {
     source: io::Error,
 }
 
+/// A ConfigMap or a Secret holds at most 1 MiB, so no file that is mounted is larger; and the engine's jar is smaller.
+const LARGEST_BYTES: u64 = 1024 * 1024;
+
 /// What was read; it may hold a password, so it is wiped on drop.
 pub type Bytes = Zeroizing<Vec<u8>>;
 
@@ -29,13 +31,13 @@ impl ReadError {
     }
 }
 
-/// The whole file, or one byte more than the largest settings file: enough to be told that it is too large.
+/// The whole file, or one byte more than the largest that is mounted: enough to be told that it is too large.
 pub fn read(path: &Path) -> Result<Bytes, ReadError> {
     let read = || {
         let mut bytes = Zeroizing::new(Vec::new());
         let not_a_file = || io::Error::new(io::ErrorKind::InvalidInput, "not a file");
         let file = disk::io::open_regular(path)?.ok_or_else(not_a_file)?;
-        file.take(LARGEST_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+        file.take(LARGEST_BYTES + 1).read_to_end(&mut bytes)?;
         Ok(bytes)
     };
     read().map_err(|source| ReadError { path: path.to_owned(), source })

@@ -61,6 +61,9 @@ pub enum TemplateError {
     /// A port that is none.
     #[error("template {0:?} gives {1:?}; want a port, 1 to 65535")]
     NotAPort(String, String),
+    /// Longer than any name, address or path that is used.
+    #[error("template of {0} bytes; want at most {LONGEST_BYTES}")]
+    TooLong(usize),
     /// Calculated past what a number holds.
     #[error("template {0:?}: the number is too large")]
     Overflow(String),
@@ -92,6 +95,10 @@ enum Factor {
     Ordinal,
     NodeId,
 }
+
+/// A DNS name has at most 253 bytes, and nobody mounts a path this long. A sum takes fifty times its text in memory, and
+/// each listener may have a copy.
+const LONGEST_BYTES: usize = 1024;
 
 impl TemplateError {
     /// The word for logs, Events and metrics.
@@ -199,6 +206,9 @@ impl FromStr for Template {
     type Err = TemplateError;
 
     fn from_str(source: &str) -> Result<Self, TemplateError> {
+        if source.len() > LONGEST_BYTES {
+            return Err(TemplateError::TooLong(source.len()));
+        }
         let malformed = |why: String| TemplateError::Malformed(source.to_owned(), why);
         let mut parts = Vec::new();
         let mut rest = source;
@@ -279,5 +289,6 @@ mod tests {
             "{9223372036854775807*nodeId}",
             r#"template "{9223372036854775807*nodeId}": the number is too large"#,
         );
+        check(&format!("{{{}1}}", "1+".repeat(600)), "template of 1203 bytes; want at most 1024");
     }
 }

@@ -149,7 +149,7 @@ fn settings_that_are_no_settings_are_refused_with_one_clear_message() {
     let file = machine.path("cluster.yaml");
     for (bytes, want) in [
         (b"a: \xff".to_vec(), "1:4: byte 0xff is not UTF-8"),
-        (vec![b'#'; 5_000_000], "want at most 1048576"),
+        (vec![b'#'; 5_000_000], "want at most 262144"),
         (b"a: &a [1]\nb: [*a, *a]\n".to_vec(), "1:7: anchors are not read in settings"),
         (b"- 1\n".to_vec(), "the settings is a list; want a mapping"),
         (b"a: [\n".to_vec(), "not YAML"),
