@@ -10,10 +10,14 @@ use serde_json::Value as Json;
 
 use crate::cluster::document::Node;
 use crate::cluster::document::Value;
+use crate::cluster::problem::MOST_FOUND;
 use crate::cluster::problem::Place;
 use crate::cluster::problem::Problem;
 
-/// Every place where `node` departs from `schema`, a JSON schema as schemars makes it.
+/// Every place where `node` departs from `schema`, a JSON schema as schemars makes it; the first [`MOST_FOUND`] of them.
+///
+/// A list or a map that is longer than its schema allows is one problem and is not entered, so what comes after this may
+/// hold each entry against each.
 pub fn check(node: &Node, schema: &Json) -> Vec<Problem> {
     let mut walk = Walk { root: schema, problems: Vec::new() };
     walk.value(node, schema, node.place, "");
@@ -29,6 +33,12 @@ impl<'a> Walk<'a> {
     /// `path` names the value in messages; `place` is where its key stands.
     fn value(&mut self, node: &Node, schema: &'a Json, place: Place, path: &str) {
         let schema = self.resolve(schema);
+        if self.problems.len() >= MOST_FOUND {
+            return;
+        }
+        if let Some((count, most)) = too_many(node, schema) {
+            return self.say(place, format!("{} has {count} entries; want at most {most}", name(path)));
+        }
         if is_null(node) && allows(schema, "null") {
             return;
         }
@@ -68,6 +78,7 @@ impl<'a> Walk<'a> {
         }
         match schema.get("additionalProperties") {
             Some(additional @ Json::Object(_)) => self.value(value, additional, place, &path),
+            _ if self.problems.len() >= MOST_FOUND => {}
             _ => {
                 let known = schema.get("properties").and_then(Json::as_object);
                 let known: Vec<&str> =
@@ -107,8 +118,21 @@ impl<'a> Walk<'a> {
     }
 
     fn say(&mut self, place: Place, message: String) {
-        self.problems.push(Problem::new(place, message));
+        if self.problems.len() < MOST_FOUND {
+            self.problems.push(Problem::new(place, message));
+        }
     }
+}
+
+/// The entries of a list or a map that has too many, and how many it may have.
+fn too_many(node: &Node, schema: &Json) -> Option<(usize, usize)> {
+    let (count, keyword) = match &node.value {
+        Value::Scalar { .. } => return None,
+        Value::Sequence(items) => (items.len(), "maxItems"),
+        Value::Mapping(entries) => (entries.len(), "maxProperties"),
+    };
+    let most = usize::try_from(schema.get(keyword)?.as_u64()?).ok()?;
+    (count > most).then_some((count, most))
 }
 
 fn is_null(node: &Node) -> bool {

@@ -25,7 +25,9 @@ pub fn parse(file: &str, bytes: &[u8]) -> Result<Cluster, Problems> {
     if !departures.is_empty() {
         return Err(all(departures));
     }
-    // The tree fits the schema, so the types take it. Should they not, serde's own words are better than none.
+    // The tree fits the schema, so the types take it. Should they not, serde's own words are better than none. What is
+    // bounded in the tree is bounded here: the text is the same, and the reader's own budget (serde-saphyr, `Budget`: depth
+    // 64, 250,000 nodes) is wider.
     let text = std::str::from_utf8(bytes).unwrap_or_default();
     let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
     let settings: Settings = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
@@ -43,6 +45,7 @@ pub fn parse(file: &str, bytes: &[u8]) -> Result<Cluster, Problems> {
 mod tests {
     use super::*;
 
+    use crate::cluster::problem::MOST_FOUND;
     use crate::pod::facts::PodFacts;
 
     const HEAD: &str = "apiVersion: kraftlet.dev/v1\nkind: KafkaCluster\nname: kafka\n\
@@ -195,5 +198,101 @@ mod tests {
         let found = problems(&format!("{HEAD}{POOL}{quorum}"));
         assert!(found.iter().any(|one| one == "12:6 no controller of any pool has node id 7"), "{found:#?}");
         assert!(found.iter().any(|one| one.starts_with("13:17 ")), "{found:#?}");
+    }
+
+    /// Every list and map of the settings: what comes before and after its entries, one entry, its name and its bound.
+    /// The `#` of an entry is its number.
+    const LISTS: &[(&str, &str, &str, &str, usize)] = &[
+        ("pools: [", "{statefulSet: a, roles: [broker], replicas: 1},", "]", "pools", 64),
+        ("pools: [{roles: [", "broker,", "]}]", "pools[0].roles", 64),
+        ("listeners: [", "{name: A, port: 1, for: [clients], certificate: z},", "]", "listeners", 64),
+        ("listeners: [{for: [", "clients,", "]}]", "listeners[0].for", 64),
+        ("listeners: [{saslMechanisms: [", "PLAIN,", "]}]", "listeners[0].saslMechanisms", 64),
+        ("storage: {logDirs: [", "/a,", "]}", "storage.logDirs", 64),
+        ("storage: {formatEmptyDiskOf: [", "a,", "]}", "storage.formatEmptyDiskOf", 1000),
+        ("certificates: {", "a#: {lifetime: 1s},", "}", "certificates", 64),
+        ("certificates: {a: {names: [", "'{x}',", "]}}", "certificates.a.names", 64),
+        ("certificates: {a: {trust: [", "a,", "]}}", "certificates.a.trust", 64),
+        ("superUsers: [", "a,", "]", "superUsers", 1000),
+        ("scramUsers: [", "{name: a, mechanism: PLAIN, passwordFile: f},", "]", "scramUsers", 64),
+        (
+            "quorum: {type: dynamic, initialControllers: [",
+            "{nodeId: 7, directoryId: x},",
+            "]}",
+            "quorum.initialControllers",
+            64,
+        ),
+        ("properties: {all: {", "a#: x,", "}}", "properties.all", 1000),
+        ("properties: {broker: {", "a#: x,", "}}", "properties.broker", 1000),
+        ("properties: {controller: {", "a#: x,", "}}", "properties.controller", 1000),
+        ("properties: {combined: {", "a#: x,", "}}", "properties.combined", 1000),
+    ];
+
+    #[test]
+    fn a_list_that_is_too_long_is_refused_by_its_name_before_its_entries_are_compared() {
+        for (before, entry, after, key, most) in LISTS {
+            let entries = |count: usize| -> String {
+                (0..count).map(|number| entry.replace('#', &number.to_string())).collect()
+            };
+            let pools = if before.starts_with("pools") { "" } else { POOL };
+            let yaml = |count| format!("{HEAD}{pools}{before}{}{after}\n", entries(count));
+            let said = format!("`{key}` has {} entries; want at most {most}", most + 1);
+            let found = problems(&yaml(most + 1));
+            assert!(found.iter().any(|one| one.ends_with(&said)), "{said}\n{found:#?}");
+            for count in [most + 1, 2000, 1024 * 1024 / entry.len()] {
+                assert!((1..=5).contains(&problems(&yaml(count)).len()), "{count} of {key}");
+            }
+            let found = problems(&yaml(*most));
+            assert!(!found.iter().any(|one| one.contains("entries")), "{key}: {found:#?}");
+            assert!(found.len() <= MOST_FOUND, "{} of {key}", found.len());
+        }
+    }
+
+    #[test]
+    fn every_list_and_every_map_of_the_settings_has_a_bound() {
+        let mut open = vec![schema()];
+        let mut found = 0;
+        while let Some(one) = open.pop() {
+            let is_map = one.get("additionalProperties").is_some_and(Json::is_object);
+            for (is_so, keyword) in [(one["type"] == "array", "maxItems"), (is_map, "maxProperties")] {
+                found += usize::from(is_so);
+                assert!(!is_so || one[keyword].is_u64(), "{one}");
+            }
+            match one {
+                Json::Object(entries) => open.extend(entries.into_iter().map(|(_, value)| value)),
+                Json::Array(items) => open.extend(items),
+                _ => {}
+            }
+        }
+        assert_eq!(found, LISTS.len());
+    }
+
+    #[test]
+    fn what_is_wrong_with_hostile_settings_is_small() {
+        let certificates: String = (0..64).map(|number| format!("a{number}: {{}},")).collect();
+        let unknown: String = (0..8000).map(|number| format!("x{number}: 1\n")).collect();
+        let long = "\u{1}".repeat(4000);
+        for yaml in [
+            format!("{HEAD}{POOL}certificates: {{{certificates}}}\n")
+                .replace("name: kafka\n", &format!("name: {:?}\n", "x".repeat(30_000))),
+            format!("{HEAD}{POOL}{unknown}"),
+            format!(
+                "{HEAD}{POOL}superUsers: [{}]\n",
+                format!("{long:?},").replace("\\u{1}", "\\x01").repeat(12)
+            ),
+            format!(
+                "{HEAD}{POOL}certificates: {{{}: {{lifetime: 1s, store: pkcs12}}}}\n",
+                "A".repeat(30_000)
+            ),
+            format!("{HEAD}{POOL}superUsers: [{}]\n", "a,".repeat(1000)),
+        ] {
+            let error = parse("f", yaml.as_bytes()).unwrap_err();
+            assert!(error.problems.len() <= MOST_FOUND, "{}", error.problems.len());
+            let bytes: usize = error.problems.iter().map(|one| one.message.len()).sum();
+            assert!(bytes < 120_000, "{bytes} bytes in {} problems", error.problems.len());
+            assert!(error.to_string().len() < 40_000);
+        }
+        let many = parse("f", format!("{HEAD}{POOL}{unknown}").as_bytes()).unwrap_err().to_string();
+        assert!(many.ends_with("\nf: 81 more like these, and then nobody looked any further"), "{many}");
     }
 }

@@ -31,8 +31,16 @@ pub struct Problems {
     pub problems: Vec<Problem>,
 }
 
+/// Whoever looks for problems stops here, so that hostile settings cannot fill the memory with what is wrong with them: a
+/// hundred, and one by which it is seen that there are more.
+pub const MOST_FOUND: usize = 101;
+
 /// More are counted, not printed: a file with fifty mistakes is most likely another kind of file.
 const MOST_SHOWN: usize = 20;
+
+/// Messages are cut here: they repeat what is written, and a name may be as long as the file. The longest of our own, with
+/// every key of the settings, has some 400 bytes.
+const LONGEST_MESSAGE_BYTES: usize = 1000;
 
 /// A line is cut here, so that a file without line breaks does not fill a terminal.
 const LONGEST_SNIPPET_CHARACTERS: usize = 100;
@@ -53,7 +61,7 @@ impl Default for Place {
 impl Problem {
     /// A problem at a place.
     pub fn new(place: Place, message: impl Into<String>) -> Self {
-        Self { place, message: message.into() }
+        Self { place, message: shortened(message.into()) }
     }
 }
 
@@ -89,9 +97,22 @@ impl fmt::Display for Problems {
         }
         match self.problems.len().saturating_sub(MOST_SHOWN) {
             0 => Ok(()),
+            more if self.problems.len() >= MOST_FOUND => {
+                write!(f, "\n{}: {more} more like these, and then nobody looked any further", self.file)
+            }
             more => write!(f, "\n{}: {more} more like these", self.file),
         }
     }
+}
+
+/// A message that may repeat something long.
+pub(crate) fn shortened(mut message: String) -> String {
+    if message.len() > LONGEST_MESSAGE_BYTES {
+        message.truncate(message.floor_char_boundary(LONGEST_MESSAGE_BYTES));
+        message.push('…');
+        message.shrink_to_fit();
+    }
+    message
 }
 
 /// A control character could move the cursor of the terminal it is printed on.

@@ -10,6 +10,13 @@ use serde::Deserialize;
 
 use crate::cluster::source;
 
+/// Of pools, listeners, certificates and their like: many times what a cluster has, and so few that each may be held
+/// against each. Webhook and signer read the settings of strangers, and have little memory.
+const MOST_ENTRIES: usize = 64;
+
+/// Of properties, super users and pods: more than Kafka has keys, or a cluster nodes that fail at once.
+const MOST_NAMES: usize = 1000;
+
 /// A Kafka cluster in KRaft mode: its pools, listeners, storage and certificates.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -34,9 +41,11 @@ pub struct Settings {
     #[serde(default)]
     pub quorum: Quorum,
     /// The StatefulSets whose pods are the nodes of this cluster.
+    #[schemars(extend("maxItems" = MOST_ENTRIES))]
     pub pools: Vec<Pool>,
     /// Where nodes listen; by default CONTROLLER 9093, INTERNAL 9091 and CLIENT 9092, all with mutual TLS.
     #[serde(default = "default_listeners")]
+    #[schemars(extend("maxItems" = MOST_ENTRIES))]
     pub listeners: Vec<Listener>,
     /// The namespace; by default that of the pod.
     #[serde(default)]
@@ -60,15 +69,18 @@ pub struct Settings {
     pub storage: Storage,
     /// Certificates by name; listeners use the one called `node` unless they name another.
     #[serde(default)]
+    #[schemars(extend("maxProperties" = MOST_ENTRIES))]
     pub certificates: BTreeMap<String, Certificate>,
     /// Who decides what a client may do.
     #[serde(default)]
     pub authorizer: Authorizer,
     /// Principals that may do everything, beside the nodes themselves, for example User:CN=admin.
     #[serde(default)]
+    #[schemars(extend("maxItems" = MOST_NAMES))]
     pub super_users: Vec<String>,
     /// Users written into the cluster's first metadata, so that they exist before anyone can log in to create them.
     #[serde(default)]
+    #[schemars(extend("maxItems" = MOST_ENTRIES))]
     pub scram_users: Vec<ScramUser>,
     /// Lines of server.properties, as far as kraftlet does not own them.
     #[serde(default)]
@@ -156,6 +168,7 @@ pub struct Quorum {
     pub kind: QuorumKind,
     /// The voters that form a dynamic quorum; without them one single controller forms it alone.
     #[serde(default)]
+    #[schemars(extend("maxItems" = MOST_ENTRIES))]
     pub initial_controllers: Vec<InitialController>,
 }
 
@@ -187,6 +200,7 @@ pub struct Pool {
     /// The StatefulSet's name.
     pub stateful_set: String,
     /// What the pool's nodes are: broker, controller, or both.
+    #[schemars(extend("maxItems" = MOST_ENTRIES))]
     pub roles: Vec<Role>,
     /// How many pods the StatefulSet has.
     pub replicas: u32,
@@ -233,6 +247,7 @@ pub struct Listener {
     pub port: u16,
     /// Who connects to it. Controllers have a listener of their own; brokers and clients may share one.
     #[serde(rename = "for")]
+    #[schemars(extend("maxItems" = MOST_ENTRIES))]
     pub serves: Vec<Peer>,
     /// TLS or not, SASL or not.
     #[serde(default)]
@@ -242,6 +257,7 @@ pub struct Listener {
     pub client_auth: Option<ClientAuth>,
     /// SASL mechanisms that are taken; the first is the one nodes use among themselves.
     #[serde(default)]
+    #[schemars(extend("maxItems" = MOST_ENTRIES))]
     pub sasl_mechanisms: Vec<SaslMechanism>,
     /// The name clients are sent to, a template; by default `host`.
     #[serde(default)]
@@ -319,6 +335,7 @@ pub enum SaslMechanism {
 pub struct Storage {
     /// Log directories; each a directory below a mount, not the mount itself (lost+found). Templates, as `host`.
     #[serde(default = "default_log_dirs")]
+    #[schemars(extend("maxItems" = MOST_ENTRIES))]
     pub log_dirs: Vec<String>,
     /// The metadata log's directory; by default the first of `logDirs`.
     #[serde(default)]
@@ -326,6 +343,7 @@ pub struct Storage {
     /// Pods whose empty disk is formatted although the cluster has formed, and although committed metadata may be
     /// lost by it. For the one time a person has decided so.
     #[serde(default)]
+    #[schemars(extend("maxItems" = MOST_NAMES))]
     pub format_empty_disk_of: Vec<String>,
 }
 
@@ -341,6 +359,7 @@ pub struct Certificate {
     pub common_name: Option<String>,
     /// Further names or addresses in the certificate. Templates, as `host`.
     #[serde(default)]
+    #[schemars(extend("maxItems" = MOST_ENTRIES))]
     pub names: Vec<String>,
     /// The kind of key: ecdsa-p256, ecdsa-p384, rsa-2048, rsa-3072 or rsa-4096.
     #[serde(default = "default_key_algorithm")]
@@ -353,6 +372,7 @@ pub struct Certificate {
     pub renew_at_percent: u8,
     /// PEM files with further trust anchors, beside those of the source.
     #[serde(default)]
+    #[schemars(extend("maxItems" = MOST_ENTRIES))]
     pub trust: Vec<String>,
     /// The kind of keystore Kafka gets.
     #[serde(default)]
@@ -405,15 +425,19 @@ pub struct ScramUser {
 pub struct Properties {
     /// For every node.
     #[serde(default)]
+    #[schemars(extend("maxProperties" = MOST_NAMES))]
     pub all: BTreeMap<String, String>,
     /// For nodes that are brokers only.
     #[serde(default)]
+    #[schemars(extend("maxProperties" = MOST_NAMES))]
     pub broker: BTreeMap<String, String>,
     /// For nodes that are controllers only.
     #[serde(default)]
+    #[schemars(extend("maxProperties" = MOST_NAMES))]
     pub controller: BTreeMap<String, String>,
     /// For nodes that are both.
     #[serde(default)]
+    #[schemars(extend("maxProperties" = MOST_NAMES))]
     pub combined: BTreeMap<String, String>,
 }
 

@@ -10,6 +10,8 @@ use crate::cluster::model::Cluster;
 use crate::cluster::model::Quorum;
 use crate::cluster::model::Templates;
 use crate::cluster::pool::Pool;
+use crate::cluster::problem;
+use crate::cluster::problem::MOST_FOUND;
 use crate::cluster::protected;
 use crate::cluster::settings;
 use crate::cluster::settings::QuorumKind;
@@ -32,7 +34,8 @@ pub struct Wrong {
     pub message: String,
 }
 
-/// The cluster, or all that is wrong.
+/// The cluster, or all that is wrong, up to [`MOST_FOUND`]. The lists are as short as the schema says, because `check` has
+/// looked: some are held against themselves here, each entry against each.
 pub fn validate(settings: Settings) -> Result<Cluster, Vec<Wrong>> {
     let mut check = Check { settings: &settings, wrong: Vec::new() };
     let cluster_id = check.parsed::<ClusterId>(&["clusterId"], &settings.cluster_id);
@@ -75,8 +78,15 @@ struct Check<'a> {
 
 impl Check<'_> {
     fn say(&mut self, path: &[&str], message: impl Into<String>) {
+        if self.wrong.len() >= MOST_FOUND {
+            return;
+        }
         let path = path.iter().map(|segment| (*segment).to_owned()).collect();
-        self.wrong.push(Wrong { path, message: message.into() });
+        let wrong = Wrong { path, message: problem::shortened(message.into()) };
+        // One of many that are called the same is so beside each of the others.
+        if self.wrong.last() != Some(&wrong) {
+            self.wrong.push(wrong);
+        }
     }
 
     fn parsed<T: FromStr<Err: std::fmt::Display>>(&mut self, path: &[&str], text: &str) -> Option<T> {
