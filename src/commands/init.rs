@@ -36,7 +36,8 @@ use crate::storage::plan::Plan;
   POD_NAME=kafka-0 kraftlet init --settings cluster.yaml
 
 Exit codes: 0 done; 1 may pass if tried again; 2 a person must change something; 64 wrong settings or usage.
-A run that ends with 1, 2 or 64 before its first step has written nothing.")]
+A run that ends with 1, 2 or 64 before its first step has written nothing, except the key of a request to cert-manager
+that is not decided.")]
 pub struct Init {
     #[command(flatten)]
     inputs: InputArgs,
@@ -93,7 +94,8 @@ pub fn run(args: &Init) -> Result<Vec<String>, Failure> {
 }
 
 /// Looks at everything and plans. The only thing it may write is a local CA that is not there yet, and that only when
-/// nothing else is refused (and the copy of a CA's certificate, where somebody took it away).
+/// nothing else is refused (and the copy of a CA's certificate, where somebody took it away), and the key of a request that
+/// cert-manager has not decided: what is asked there cannot be taken back.
 pub fn prepare(inputs: Inputs, engine_jar: &Path) -> Result<Prepared, Failure> {
     let wanted = storage::wanted(&inputs)?;
     let found = storage::look(&wanted);

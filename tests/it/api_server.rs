@@ -72,6 +72,10 @@ impl Objects {
         self.put(path, object);
     }
 
+    pub(crate) fn remove(&self, path: &str) {
+        self.0.lock().unwrap().objects.remove(path);
+    }
+
     pub(crate) fn token(&self, token: &str, status: Value) {
         self.0.lock().unwrap().tokens.insert(token.to_owned(), status);
     }

@@ -47,4 +47,6 @@ mod signer;
 #[cfg(test)]
 mod proxied;
 #[cfg(test)]
+mod cert_manager;
+#[cfg(test)]
 mod kubectl;

@@ -2,7 +2,6 @@
 
 use std::io::Read;
 use std::net::TcpListener;
-use std::path::Path;
 use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
@@ -15,9 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use kraftlet::certificates::bundle::Bundle;
 use kraftlet::certificates::request::Request;
 use kraftlet::certificates::sources::Source;
-use kraftlet::certificates::sources::cert_manager::CertManager;
 use kraftlet::certificates::sources::signer::Signer;
-use kraftlet::cluster::source::Issuer;
 use kraftlet::pki::chain;
 use kraftlet::pki::csr;
 use kraftlet::pki::io::generate;
@@ -66,7 +63,7 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn until<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
+pub(crate) fn until<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
     let end = Instant::now() + PATIENCE;
     loop {
         if let Some(found) = look() {
@@ -181,7 +178,7 @@ impl Bench {
     }
 }
 
-fn request() -> Request {
+pub(crate) fn request() -> Request {
     // What the agent works out from the same settings; the source sends none of it.
     let hosts = vec!["kafka-0.events".parse().unwrap()];
     Request::new("events-node", hosts, KeyAlgorithm::default(), Duration::from_secs(7200)).unwrap()
@@ -388,73 +385,4 @@ fn a_ca_that_somebody_brought_is_published_though_nobody_asks_and_so_is_its_succ
     assert_eq!(bundle.anchors().len(), 2);
     let secret = bench.objects.get(SECRET).unwrap();
     assert!(secret["metadata"]["annotations"].is_null(), "it is not ours to write: {secret}");
-}
-
-#[test]
-fn cert_manager_is_asked_with_names_and_its_decision_is_awaited() {
-    let home = tempfile::tempdir().unwrap();
-    let objects = Objects::default();
-    let api = api_server::serve(&objects, home.path(), "prod");
-    let requests = "/apis/cert-manager.io/v1/namespaces/prod/certificaterequests";
-    let ca = kraftlet::pki::sign::Ca::self_signed(
-        "issuer",
-        generate(KeyAlgorithm::default()).unwrap(),
-        kraftlet::pki::io::random_serial().unwrap(),
-        Duration::from_secs(86400),
-        SystemTime::now(),
-    )
-    .unwrap();
-    let judge = |want: &'static str| {
-        let made = until("a CertificateRequest", || {
-            let open = |one: &Value| one["status"].is_null();
-            objects.named_below(requests).into_iter().find(open)
-        });
-        let name = made["metadata"]["name"].as_str().unwrap().to_owned();
-        assert!(name.starts_with("kafka-0-node-"), "{name}");
-        assert_eq!(made["spec"]["usages"][2], "server auth");
-        let pem = STANDARD.decode(made["spec"]["request"].as_str().unwrap()).unwrap();
-        let csr = CertificateSigningRequestDer::from_pem_slice(&pem).unwrap();
-        let params = rcgen::CertificateSigningRequestParams::from_der(&csr).unwrap();
-        assert_eq!(params.params.subject_alt_names.len(), 1);
-        let request = request();
-        let spki = rcgen::PublicKeyData::subject_public_key_info(&params.public_key);
-        let wanted = kraftlet::pki::sign::LeafRequest {
-            public_key_info: &spki,
-            common_name: "events-node",
-            hosts: request.hosts(),
-            lifetime: Duration::from_secs(3600),
-            backdated_by: Duration::ZERO,
-        };
-        let serial = kraftlet::pki::io::random_serial().unwrap();
-        let leaf = ca.sign(&wanted, serial, SystemTime::now()).unwrap();
-        let encoded = |one| STANDARD.encode(kraftlet::pki::stores::certificate_pem(one));
-        objects.change(&format!("{requests}/{name}"), |one| {
-            one["status"] = json!({
-                "conditions": [{"type": want, "status": "True", "message": "by policy"}],
-                "certificate": encoded(&leaf), "ca": encoded(ca.certificate()),
-            });
-        });
-    };
-    let issuer = Issuer { name: "ca".into(), kind: "Issuer".into(), group: "cert-manager.io".into() };
-    let ask = |folder: &Path| {
-        let port = api.port.to_string();
-        let source = CertManager::new(&issuer, "kafka-0", "node", folder, home.path()).at("127.0.0.1", &port);
-        let fetched = source.fetch(&request(), SystemTime::now());
-        fetched.map(|bundle| (bundle, source.trusted(&request()).unwrap()))
-    };
-    let folder = home.path().join("stores");
-    std::fs::create_dir(&folder).unwrap();
-    std::thread::scope(|scope| {
-        let asked = scope.spawn(|| ask(&folder));
-        judge("Ready");
-        let (bundle, trusted) = asked.join().unwrap().unwrap();
-        assert_eq!(bundle.leaf().subject(), "CN=events-node");
-        assert_eq!(bundle.anchors(), std::slice::from_ref(ca.certificate()));
-        assert_eq!(trusted.as_deref(), Some(bundle.anchors()));
-        let asked = scope.spawn(|| ask(&folder));
-        judge("Denied");
-        let refused = asked.join().unwrap().unwrap_err();
-        assert_eq!(refused.reason(), "CertificateRequestDenied");
-        assert!(refused.to_string().ends_with("is Denied: by policy"), "{refused}");
-    });
 }

@@ -7,6 +7,9 @@
 //! Each request is an object of a new name. The pod may only create and get them: with a right to delete, a pod could
 //! take away what another waits for. They belong to the pod where injection tells its uid, and go with it; cert-manager
 //! itself collects only those that belong to a Certificate.
+//!
+//! A person, an approver or an ACME order may take minutes to decide, and a fetch has seconds. What is not decided is kept
+//! with its key, and the next fetch goes on waiting for it: to ask anew each time would be never to be answered.
 
 use std::io;
 use std::path::Path;
@@ -29,8 +32,11 @@ use crate::certificates::sources::Remedy;
 use crate::certificates::sources::Source;
 use crate::certificates::sources::SourceError;
 use crate::certificates::sources::kept;
+use crate::certificates::sources::pending;
+use crate::certificates::sources::pending::Pending;
 use crate::certificates::sources::waiting::wait_for;
 use crate::cluster::source::Issuer;
+use crate::disk::io::DiskError;
 use crate::kubernetes::error::ApiError;
 use crate::kubernetes::io::Api;
 use crate::kubernetes::io::SERVICE_ACCOUNT;
@@ -41,7 +47,9 @@ use crate::pki::chain;
 use crate::pki::chain::PemError;
 use crate::pki::csr;
 use crate::pki::io::PkiError;
+use crate::pki::private_key::PrivateKey;
 use crate::pki::sign::SignError;
+use crate::pki::validity::Validity;
 
 /// An issuer of cert-manager, for one certificate of one pod.
 #[derive(Debug, Clone)]
@@ -54,6 +62,7 @@ pub struct CertManager {
     service_account: PathBuf,
     /// Host and port; `None` for those of the environment.
     api_server: Option<(String, String)>,
+    ready_within: Duration,
 }
 
 /// A cert-manager that gave nothing.
@@ -111,6 +120,9 @@ pub enum CertManagerError {
     /// Our request.
     #[error("no request could be made for the certificate")]
     Csr(#[source] SignError),
+    /// Nothing is asked whose answer could be lost.
+    #[error("the key of the CertificateRequest cannot be kept")]
+    Kept(#[source] DiskError),
     /// No event loop, which is no file descriptors or no memory.
     #[error("the system gives no event loop")]
     System(#[source] io::Error),
@@ -151,6 +163,9 @@ enum Standing {
 /// A part of what was answered last, beside the stores.
 const KEPT: &str = "cert-manager.json";
 
+/// What is not decided yet, beside the stores.
+const PENDING: &str = "cert-manager-pending.pem";
+
 /// An issuer that asks a CA over the network is done within seconds. The renewal machine gives a fetch half a minute.
 const READY_WITHIN: Duration = Duration::from_secs(22);
 
@@ -175,6 +190,7 @@ impl CertManagerError {
             Self::OtherKey { .. } => "CertificateOtherKey",
             Self::Pki(error) => error.reason(),
             Self::Csr(error) => error.reason(),
+            Self::Kept(error) => error.reason(),
             Self::System(_) => "RuntimeFailed",
         }
     }
@@ -184,9 +200,36 @@ impl CertManagerError {
             Self::Api { source, .. } => Remedy::of(source.may_pass()),
             // An issuer fails for reasons of its own.
             Self::Refused { condition, .. } => Remedy::of(*condition == "Failed"),
+            Self::Kept(error) => Remedy::of(error.may_pass()),
             Self::TimedOut { .. } | Self::Pki(_) | Self::System(_) => Remedy::TryAgain,
             Self::Pem { .. } | Self::OtherKey { .. } | Self::Csr(_) => Remedy::ChangeSomething,
         }
+    }
+
+    /// Whether the object is no longer there.
+    fn is_gone(&self) -> bool {
+        matches!(self, Self::Api { source, .. } if source.is_not_found())
+    }
+
+    /// Whether the object was certainly not made.
+    fn has_asked_nothing(&self) -> bool {
+        let Self::Api { source, .. } = self else { return false };
+        match source {
+            ApiError::NotInAPod { .. }
+            | ApiError::Unreadable { .. }
+            | ApiError::Unusable { .. }
+            | ApiError::Place(_) => true,
+            ApiError::Refused { code, .. } => (400..500).contains(code),
+            ApiError::Unreachable(_)
+            | ApiError::TimedOut { .. }
+            | ApiError::TooLong { .. }
+            | ApiError::NotUnderstood(_) => false,
+        }
+    }
+
+    /// Whether the object may still be answered.
+    fn leaves_it_open(&self) -> bool {
+        matches!(self, Self::TimedOut { .. } | Self::Api { .. }) && !self.is_gone()
     }
 }
 
@@ -205,12 +248,18 @@ impl CertManager {
             folder: folder.to_owned(),
             service_account: service_account.to_owned(),
             api_server: None,
+            ready_within: READY_WITHIN,
         }
     }
 
     /// The same, by this API server and not by the environment's.
     pub fn at(self, host: &str, port: &str) -> Self {
         Self { api_server: Some((host.to_owned(), port.to_owned())), ..self }
+    }
+
+    /// The same, with this time for the answer to one fetch.
+    pub fn ready_within(self, ready_within: Duration) -> Self {
+        Self { ready_within, ..self }
     }
 
     fn api(&self) -> Result<Api, ApiError> {
@@ -220,13 +269,69 @@ impl CertManager {
         }
     }
 
-    fn issue(&self, request: &Request) -> Result<Bundle, CertManagerError> {
+    fn issue(&self, request: &Request, now: SystemTime) -> Result<Bundle, CertManagerError> {
+        let wanted = self.wanted(request);
+        let end = Instant::now() + self.ready_within;
+        if let Some(kept) = pending::read(&self.folder, PENDING).filter(|kept| kept.wanted == wanted) {
+            match self.take(kept, request, end) {
+                Err(error) if error.is_gone() => {}
+                // It was signed and nobody came for it: an order of a person, say, that was given up.
+                Ok(bundle) if is_half_over(bundle.leaf().validity(), now) => {}
+                taken => return taken,
+            }
+        }
+        let pending = self.begin(request, wanted)?;
+        self.take(pending, request, end)
+    }
+
+    /// All that an answer depends on.
+    fn wanted(&self, request: &Request) -> String {
+        let Issuer { name, kind, group } = &self.issuer;
+        let hosts: Vec<String> = request.hosts().iter().map(ToString::to_string).collect();
+        json!({
+            "issuer": [name, kind, group],
+            "commonName": request.common_name(),
+            "hosts": hosts,
+            "keyAlgorithm": request.key_algorithm().to_string(),
+            "seconds": request.lifetime().as_secs(),
+        })
+        .to_string()
+    }
+
+    /// Asks with a new key, which is kept before anybody is asked: an answer is of use only to its key.
+    fn begin(&self, request: &Request, wanted: String) -> Result<Pending, CertManagerError> {
         let key = pki::io::generate(request.key_algorithm()).map_err(CertManagerError::Pki)?;
         let csr = csr::naming(&key, request.common_name(), request.hosts()).map_err(CertManagerError::Csr)?;
         let chance = pki::io::random_serial().map_err(CertManagerError::Pki)?;
         let name = format!("{}-{}-{}", self.pod, self.certificate, chance.short());
-        let asked = wait_for(self.ask(&name, &csr, request.lifetime()));
-        let status = asked.map_err(CertManagerError::System)??;
+        let pending = Pending { name, wanted, key };
+        pending::write(&self.folder, PENDING, &pending).map_err(CertManagerError::Kept)?;
+        let made = wait_for(self.create(&pending.name, &csr, request.lifetime()));
+        let made = made.map_err(CertManagerError::System)?;
+        // After a lost answer the next fetch finds the object, or finds it gone.
+        if made.as_ref().is_err_and(CertManagerError::has_asked_nothing) {
+            pending::forget(&self.folder, PENDING);
+        }
+        made.map(|()| pending)
+    }
+
+    /// Waits for the answer to what was asked. Once it has come, whatever it is, nothing is kept of the question.
+    fn take(&self, pending: Pending, request: &Request, end: Instant) -> Result<Bundle, CertManagerError> {
+        let Pending { name, key, .. } = pending;
+        let answered = wait_for(self.answer(&name, end)).map_err(CertManagerError::System)?;
+        if !answered.as_ref().is_err_and(CertManagerError::leaves_it_open) {
+            pending::forget(&self.folder, PENDING);
+        }
+        self.bundle(name, key, &answered?, request)
+    }
+
+    fn bundle(
+        &self,
+        name: String,
+        key: PrivateKey,
+        status: &Status,
+        request: &Request,
+    ) -> Result<Bundle, CertManagerError> {
         let mut chain = certificates(&name, "certificate", &status.certificate)?;
         let mut anchors = Vec::new();
         // An issuer of public certificates says nothing here; then the settings say whom to trust.
@@ -248,23 +353,20 @@ impl CertManager {
         ))
     }
 
-    async fn ask(&self, name: &str, csr: &str, lifetime: Duration) -> Result<Status, CertManagerError> {
-        let failed = |what: &str| {
-            let what = format!("CertificateRequest {name} cannot be {what}");
-            |source| CertManagerError::Api { what, source }
-        };
-        let api = self.api().map_err(failed("made"))?;
+    async fn create(&self, name: &str, csr: &str, lifetime: Duration) -> Result<(), CertManagerError> {
+        let failed = failed(name, "made");
+        let api = self.api().map_err(&failed)?;
         let namespace = api.namespace();
-        let resource = Resource::CERTIFICATE_REQUESTS;
-        let all = resource.of_namespace(namespace).map_err(ApiError::from).map_err(failed("made"))?;
-        let one = resource.named(namespace, name).map_err(ApiError::from).map_err(failed("made"))?;
+        let all = Resource::CERTIFICATE_REQUESTS.of_namespace(namespace).map_err(ApiError::from);
         let object = self.object(namespace, name, csr, lifetime);
-        match api.create::<Value>(&all, &object).await {
-            // An answer was lost, and the question asked again.
-            Err(error) if error.is_conflict() => {}
-            made => made.map(drop).map_err(failed("made"))?,
-        }
-        let end = Instant::now() + READY_WITHIN;
+        api.create::<Value>(&all.map_err(&failed)?, &object).await.map(drop).map_err(&failed)
+    }
+
+    async fn answer(&self, name: &str, end: Instant) -> Result<Status, CertManagerError> {
+        let failed = failed(name, "read");
+        let api = self.api().map_err(&failed)?;
+        let one = Resource::CERTIFICATE_REQUESTS.named(api.namespace(), name).map_err(ApiError::from);
+        let one = one.map_err(&failed)?;
         loop {
             let message = match api.get::<CertificateRequest>(&one).await {
                 Ok(found) => match standing(&found.status) {
@@ -275,12 +377,12 @@ impl CertManager {
                     Standing::Pending(message) => message,
                 },
                 Err(error) if error.may_pass() && !error.is_not_found() => error.to_string(),
-                Err(error) => return Err(failed("read")(error)),
+                Err(error) => return Err(failed(error)),
             };
             if Instant::now() + LOOK_EVERY >= end {
                 return Err(CertManagerError::TimedOut {
                     name: name.to_owned(),
-                    within: READY_WITHIN,
+                    within: self.ready_within,
                     message,
                 });
             }
@@ -328,8 +430,8 @@ impl Source for CertManager {
         format!("have cert-manager's {kind} {name} sign a key that is made here")
     }
 
-    fn fetch(&self, request: &Request, _now: SystemTime) -> Result<Bundle, SourceError> {
-        self.issue(request).map_err(|error| {
+    fn fetch(&self, request: &Request, now: SystemTime) -> Result<Bundle, SourceError> {
+        self.issue(request, now).map_err(|error| {
             let (reason, remedy) = (error.reason(), error.remedy());
             SourceError::new(error, reason, remedy)
         })
@@ -350,6 +452,16 @@ impl Source for CertManager {
         let anchors: Vec<_> = anchors.into_iter().chain(request.further_anchors().iter().cloned()).collect();
         Ok((!anchors.is_empty()).then_some(anchors))
     }
+}
+
+/// A leaf with more than that behind it is renewed soon, and asking at once is one turn less.
+fn is_half_over(validity: Validity, now: SystemTime) -> bool {
+    validity.left(now) < validity.life() / 2
+}
+
+fn failed(name: &str, what: &str) -> impl Fn(ApiError) -> CertManagerError {
+    let what = format!("CertificateRequest {name} cannot be {what}");
+    move |source| CertManagerError::Api { what: what.clone(), source }
 }
 
 fn standing(status: &Status) -> Standing {

@@ -7,6 +7,7 @@ pub mod local_ca;
 pub mod pod_certificate;
 mod waiting;
 mod kept;
+mod pending;
 pub mod signer;
 pub mod cert_manager;
 
