@@ -45,9 +45,9 @@ use crate::kubernetes::resource::Resource;
 /// etcd keeps no object above 1.5 MiB, and a review may hold the object twice.
 const MOST_REVIEW_BYTES: usize = 3 * 1024 * 1024;
 
-/// Of all reviews that are being read, of which a usual one has some 10 KiB. With these and the next two
-/// the webhook stays below the 96Mi of manifests/install/webhook.yaml: 10 MiB are its own, 12 are the connections'
-/// (256 of 48 KiB), 16 these while their buffers grow, 24 what they become.
+/// Of all reviews that are being read, of which a usual one has some 10 KiB. With these and the next three the webhook
+/// stays below the 96Mi of manifests/install/webhook.yaml: 10 MiB are its own, 12 are the connections' (256 of 48 KiB), 16
+/// these while their buffers grow, 24 what they become, 20 the ConfigMaps (of at most 1.5 MiB, which is there thrice).
 const MOST_BYTES_IN_FLIGHT: usize = 8 * 1024 * 1024;
 
 /// What one review may take once it is read: a StatefulSet with five thousand variables, as it is and as it was.
@@ -55,6 +55,9 @@ const MOST_REVIEW_WEIGHT: usize = 12 * 1024 * 1024;
 
 /// Of all reviews that are being answered; a pod's takes some 100 KiB.
 const MOST_WEIGHT_IN_FLIGHT: usize = 2 * MOST_REVIEW_WEIGHT;
+
+/// ConfigMaps that are asked for at a time; each is there in milliseconds.
+const MOST_READS: usize = 4;
 
 /// Where reviews are posted.
 pub const REVIEWS: &str = "/admit";
@@ -76,6 +79,8 @@ pub struct Webhook {
     arriving: Semaphore,
     /// Bytes that reviews take which are answered. Who has some of these waits for no others.
     answering: Semaphore,
+    /// ConfigMaps that are asked for.
+    reading: Semaphore,
 }
 
 /// A review that is not answered.
@@ -111,6 +116,7 @@ impl Webhook {
             settings: Mutex::default(),
             arriving: Semaphore::new(MOST_BYTES_IN_FLIGHT),
             answering: Semaphore::new(MOST_WEIGHT_IN_FLIGHT),
+            reading: Semaphore::new(MOST_READS),
         }
     }
 
@@ -206,11 +212,15 @@ impl Webhook {
     /// The settings of a ConfigMap: those that were read just now, or those that are there.
     async fn cluster(&self, namespace: &str, name: &str) -> Result<Arc<Cluster>, Refusal> {
         let key = (namespace.to_owned(), name.to_owned());
-        let now = Instant::now();
-        let known = self.settings.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
-        if let Some(read) = known.filter(|read| now - read.at < BELIEVED_FOR) {
-            return read.cluster;
+        if let Some(known) = self.known(&key) {
+            return known;
         }
+        // It is never closed. Whoever has waited may find what another has read.
+        let _turn = self.reading.acquire().await;
+        if let Some(known) = self.known(&key) {
+            return known;
+        }
+        let now = Instant::now();
         let cluster = self.read(namespace, name).await;
         let mut settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
         if settings.len() >= MOST_SETTINGS {
@@ -222,6 +232,11 @@ impl Webhook {
             settings.insert(key, Read { at: now, cluster: cluster.clone() });
         }
         cluster
+    }
+
+    fn known(&self, key: &(String, String)) -> Option<Result<Arc<Cluster>, Refusal>> {
+        let known = self.settings.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
+        known.filter(|read| read.at.elapsed() < BELIEVED_FOR).map(|read| read.cluster)
     }
 
     async fn read(&self, namespace: &str, name: &str) -> Result<Arc<Cluster>, Refusal> {

@@ -4,8 +4,14 @@
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use http::Request;
+use http::Response;
+use http_body_util::Full;
+use hyper::body::Bytes;
 use kraftlet::health::connections::io as connections;
 use kraftlet::health::connections::io::Port;
 use kraftlet::inject::io::Webhook;
@@ -49,20 +55,63 @@ fn review(more: &Value) -> Vec<u8> {
     review.to_string().into_bytes()
 }
 
-#[tokio::test]
-async fn bytes_that_would_take_too_much_are_refused_before_anything_is_made_of_them() {
+/// Serves a webhook that asks `api`, until the second is dropped.
+async fn serve(api: Api) -> (u16, watch::Sender<()>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let at = listener.local_addr().unwrap().port();
     let means = Means { image: "kraftlet:test".to_owned(), signer_ca: None };
-    let api = Api::at("127.0.0.1", "1", Path::new("/nowhere"), "kraftlet-system");
     let webhook = Arc::new(Webhook::new(api, means));
     let answer = move |request| {
         let webhook = Arc::clone(&webhook);
         async move { webhook.answer(request).await }
     };
-    let (_end, ended) = watch::channel(());
-    let port = Port::plain(listener, Duration::from_secs(10));
-    tokio::spawn(connections::accept(port, answer, ended));
+    let (end, ended) = watch::channel(());
+    tokio::spawn(connections::accept(Port::plain(listener, Duration::from_secs(10)), answer, ended));
+    (at, end)
+}
+
+#[tokio::test]
+async fn settings_are_asked_for_four_at_a_time_and_once_for_all_who_wait() {
+    let counts = Arc::new((AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0)));
+    let counted = Arc::clone(&counts);
+    let service = tower::service_fn(move |_: Request<kube::client::Body>| {
+        let counts = Arc::clone(&counted);
+        async move {
+            let (now, most, all) = (&counts.0, &counts.1, &counts.2);
+            most.fetch_max(now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+            all.fetch_add(1, Ordering::Relaxed);
+            for _ in 0..2000 {
+                tokio::task::yield_now().await;
+            }
+            now.fetch_sub(1, Ordering::Relaxed);
+            let body = Full::new(Bytes::from_static(b"{\"kind\": \"Status\", \"code\": 404}"));
+            Ok::<_, std::convert::Infallible>(Response::builder().status(404).body(body).unwrap())
+        }
+    });
+    let api = Api::over(kube::Client::new(service, "kraftlet-system"), "kraftlet-system");
+    let (at, _end) = serve(api).await;
+    let mut asking = tokio::task::JoinSet::new();
+    for index in 0..30 {
+        let annotations =
+            json!({"kraftlet.dev/inject": "true", "kraftlet.dev/cluster": format!("c{}", index % 10)});
+        let object = json!({"spec": {"template": {"metadata": {"annotations": annotations}}}});
+        let request =
+            json!({"uid": "u", "resource": {"resource": "statefulsets"}, "namespace": "n", "object": object});
+        let review = json!({"apiVersion": "admission.k8s.io/v1", "request": request}).to_string();
+        asking.spawn(async move { ask(at, review.as_bytes(), None).await });
+    }
+    while let Some(said) = asking.join_next().await {
+        let (code, said) = said.unwrap();
+        assert!(code == 200 && said.contains("there is no ConfigMap c"), "{said}");
+    }
+    let (most, all) = (counts.1.load(Ordering::Relaxed), counts.2.load(Ordering::Relaxed));
+    assert!(most <= 4, "{most} at a time");
+    assert!(all < 30, "{all} in all");
+}
+
+#[tokio::test]
+async fn bytes_that_would_take_too_much_are_refused_before_anything_is_made_of_them() {
+    let (at, _end) = serve(Api::at("127.0.0.1", "1", Path::new("/nowhere"), "kraftlet-system")).await;
     let refused = |(code, said): (u16, String), want: &str| {
         assert_eq!((code, said.as_str()), (400, want));
     };
