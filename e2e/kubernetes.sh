@@ -64,17 +64,24 @@ show_case() {
     wait "$RUNNING" || code=$?
     RUNNING=
     if ((code == 0)); then
-        # A quorum that ends as a whole would wait for its turn as long as it may.
-        K -n "$name" delete statefulset --all >/dev/null
-        K -n "$name" delete pods --all --force --grace-period=0 >/dev/null 2>&1
-        K delete namespace "$name" --wait=false >/dev/null
+        end_case "$name"
         printf 'ok      %5d s  %s\n' "$((SECONDS - started))" "$name"
         return 0
     fi
     FAILED=$((FAILED + 1))
     (show_pods "$name") >>"$log" 2>&1 || true
+    # The next one is not to fail for what this one had taken away.
+    K apply -k "$KUBERNETES_DIR/install" >>"$log" 2>&1 || true
+    [[ -n "$KEEP_CLUSTER" ]] || end_case "$name"
     printf 'FAILED  %5d s  %s; see %s\n' "$((SECONDS - started))" "$name" "$log"
     grep -E '^(error|so it is|not so)' "$log" | tail -n 20 | sed 's/^/        /' >&2 || true
+}
+
+end_case() {
+    # A quorum that ends as a whole would wait for its turn as long as it may.
+    K -n "$1" delete statefulset --all >/dev/null
+    K -n "$1" delete pods --all --force --grace-period=0 >/dev/null 2>&1
+    K delete namespace "$1" --wait=false >/dev/null
 }
 
 # `set -e` ends it at the first thing that goes wrong, and the trap says what that was.

@@ -118,14 +118,9 @@ event_of_signer() {
     [[ "$(K -n kraftlet-system get events.events.k8s.io -o jsonpath='{.items[?(@.regarding.kind=="Lease")].reason}')" == *"$1"* ]]
 }
 
-# The status says what a failing renewal means, and by when.
+# is_announced POD: that nobody signs matters when the installed leaf ends.
 is_announced() {
-    ask "$1" /v1/status | python3 -c '
-import json, sys
-certificate = json.load(sys.stdin)["certificates"][0]
-print(certificate, file=sys.stderr)
-outcome, leaf = certificate["lastOutcome"], certificate["leaf"]
-sys.exit(not (outcome["reason"] == "SignerUnreachable" and leaf["notAfter"].startswith("20")))'
+    [[ "$(said "$1" "[c['mattersAt'] for c in s['conditions'] if c['reason'] == 'SignerUnreachable'] == [s['certificates'][0]['installed']['notAfter']]")" == True ]]
 }
 
 # forge NAME POD_UID ACCOUNT: somebody with the right to make such requests makes one in the name of events-broker-0, with a
