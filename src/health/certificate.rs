@@ -85,6 +85,17 @@ pub struct Outcome {
     pub verify_took: Option<Duration>,
 }
 
+/// What a turn of renewal came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Came {
+    /// A new leaf is in use.
+    ToANewLeaf,
+    /// The leaf that was there is in use.
+    ToTheOldLeaf,
+    /// It failed, or has to wait.
+    ToNothing,
+}
+
 /// Whom a node trusts, and how far a change of that has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trust {
@@ -142,6 +153,24 @@ impl Certificate {
         let count = self.turns.entry(outcome.reason.clone()).or_default();
         *count = count.saturating_add(1);
         self.last_outcome = Some(outcome);
+    }
+}
+
+impl Outcome {
+    /// The word for a new leaf that every channel shows.
+    pub const RENEWED: &'static str = "Renewed";
+    /// The same of every listener, where other channels have to wait for a restart.
+    pub const LISTENERS_RENEWED: &'static str = "ListenersRenewed";
+    /// The word for a leaf that was there before, and is shown.
+    pub const VERIFIED: &'static str = "Verified";
+
+    /// What the turn came to.
+    pub fn came(&self) -> Came {
+        match self.reason.as_str() {
+            Self::RENEWED | Self::LISTENERS_RENEWED => Came::ToANewLeaf,
+            Self::VERIFIED => Came::ToTheOldLeaf,
+            _ => Came::ToNothing,
+        }
     }
 }
 

@@ -10,6 +10,7 @@ pub mod wire;
 mod quorum_document;
 pub mod document;
 pub mod verdict;
+pub mod notice;
 pub mod check;
 pub mod pulse;
 pub mod probe;

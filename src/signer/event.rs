@@ -8,6 +8,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::health::notice::Kind;
+use crate::health::text;
 use crate::inject::words;
 use crate::signer::lead::LEASE;
 
@@ -21,7 +23,7 @@ pub struct Word {
     /// Good or bad.
     pub kind: Kind,
     /// The word.
-    pub reason: &'static str,
+    pub reason: text::Word,
     /// A sentence.
     pub note: String,
 }
@@ -35,6 +37,15 @@ pub enum About {
         name: String,
         /// The uid.
         uid: String,
+    },
+    /// One certificate of a pod. It is told of the pod; of two certificates the same word is two things.
+    Certificate {
+        /// The pod's name.
+        pod: String,
+        /// The pod's uid.
+        uid: String,
+        /// The certificate, by the name in the settings.
+        certificate: String,
     },
     /// A PodCertificateRequest, of a pod that is not there.
     Request {
@@ -52,20 +63,22 @@ pub enum About {
     },
 }
 
-/// Good or bad.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// `Normal`.
-    Normal,
-    /// `Warning`.
-    Warning,
+/// Who tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Teller {
+    /// `reportingController`.
+    pub controller: &'static str,
+    /// `action`: what it does there.
+    pub action: &'static str,
+    /// `reportingInstance`: the pod that it is in.
+    pub instance: String,
 }
 
 /// What has been told lately.
 #[derive(Debug, Default)]
 pub struct Told {
     /// For each object and reason: until when nothing more is told, and how often there was something.
-    quiet: BTreeMap<(String, About, &'static str), (SystemTime, u32)>,
+    quiet: BTreeMap<(String, About, text::Word), (SystemTime, u32)>,
 }
 
 /// The same is told again after this time; a pod that is refused asks every few seconds.
@@ -82,6 +95,7 @@ impl About {
     pub fn name(&self) -> &str {
         match self {
             Self::Pod { name, .. } | Self::Request { name, .. } => name,
+            Self::Certificate { pod, .. } => pod,
             Self::Signer => LEASE,
             Self::Trust { .. } => words::TRUST,
         }
@@ -90,7 +104,7 @@ impl About {
     fn reference(&self, namespace: &str) -> Value {
         let name = self.name();
         match self {
-            Self::Pod { uid, .. } => {
+            Self::Pod { uid, .. } | Self::Certificate { uid, .. } => {
                 json!({"apiVersion": "v1", "kind": "Pod", "namespace": namespace, "name": name, "uid": uid})
             }
             Self::Request { uid, .. } => json!({
@@ -110,7 +124,7 @@ impl About {
 impl Told {
     /// Whether to tell it now; if so, how often it was not told since the last time.
     pub fn is_news(&mut self, word: &Word, now: SystemTime) -> Option<u32> {
-        let key = (word.namespace.clone(), word.about.clone(), word.reason);
+        let key = (word.namespace.clone(), word.about.clone(), word.reason.clone());
         if let Some((until, times)) = self.quiet.get_mut(&key).filter(|(until, _)| now < *until) {
             // A clock that was set back makes nobody quiet for longer.
             *until = (*until).min(now.checked_add(QUIET_FOR).unwrap_or(now));
@@ -128,8 +142,8 @@ impl Told {
     }
 }
 
-/// The Event. `name` is unique in the namespace, `instance` the replica that tells it.
-pub fn event(word: &Word, untold: u32, name: &str, instance: &str, now: SystemTime) -> Value {
+/// The Event. `name` is unique in the namespace.
+pub fn event(word: &Word, untold: u32, name: &str, teller: &Teller, now: SystemTime) -> Value {
     let mut note = word.note.clone();
     if untold > 0 {
         note.push_str(&format!(" (and {untold} times before)"));
@@ -140,10 +154,10 @@ pub fn event(word: &Word, untold: u32, name: &str, instance: &str, now: SystemTi
         "kind": "Event",
         "metadata": {"namespace": word.namespace, "name": name},
         "eventTime": micro_time(now),
-        "reportingController": "kraftlet.dev/signer",
-        "reportingInstance": instance.chars().take(128).collect::<String>(),
-        "action": "Sign",
-        "reason": word.reason,
+        "reportingController": teller.controller,
+        "reportingInstance": teller.instance.chars().take(128).collect::<String>(),
+        "action": teller.action,
+        "reason": word.reason.as_str(),
         "type": match word.kind {
             Kind::Normal => "Normal",
             Kind::Warning => "Warning",
@@ -170,7 +184,8 @@ mod tests {
 
     fn word(uid: &str, reason: &'static str) -> Word {
         let about = About::Pod { name: "kafka-0".to_owned(), uid: uid.to_owned() };
-        Word { namespace: "prod".to_owned(), about, kind: Kind::Warning, reason, note: "é".repeat(800) }
+        let (namespace, reason) = ("prod".to_owned(), text::Word::of(reason));
+        Word { namespace, about, kind: Kind::Warning, reason, note: "é".repeat(800) }
     }
 
     #[test]
@@ -191,8 +206,23 @@ mod tests {
     }
 
     #[test]
+    fn a_word_of_another_certificate_is_news() {
+        let mut told = Told::default();
+        let of = |certificate: &str| {
+            let (pod, uid, certificate) = ("kafka-0".to_owned(), "a".to_owned(), certificate.to_owned());
+            Word { about: About::Certificate { pod, uid, certificate }, ..word("a", "Renewed") }
+        };
+        for (certificate, want) in [("node", Some(0)), ("client", Some(0)), ("node", None)] {
+            assert_eq!(told.is_news(&of(certificate), testing::now()), want, "{certificate}");
+        }
+        assert_eq!(of("node").about.reference("prod"), word("a", "Renewed").about.reference("prod"));
+    }
+
+    #[test]
     fn an_event_is_as_the_api_server_takes_it() {
-        let made = event(&word("a", "X"), 3, "kafka-0.1", "signer-0", testing::now());
+        let teller =
+            Teller { controller: "kraftlet.dev/signer", action: "Sign", instance: "signer-0".to_owned() };
+        let made = event(&word("a", "X"), 3, "kafka-0.1", &teller, testing::now());
         assert_eq!(made["eventTime"], "2026-11-23T12:00:00.000000Z");
         assert!(made["note"].as_str().unwrap().len() <= MOST_NOTE_BYTES);
         assert_eq!(whole_time(testing::now()), "2026-11-23T12:00:00Z");

@@ -11,6 +11,8 @@ use tokio::sync::mpsc;
 
 use crate::causes::chain;
 use crate::certificates::signing::Signed;
+use crate::health::notice::Kind;
+use crate::health::text;
 use crate::pki::certificate::Certificate;
 use crate::pki::csr::BareRequest;
 use crate::pki::io::random_serial;
@@ -25,7 +27,6 @@ use crate::signer::authorities::owner::Owner;
 use crate::signer::dates;
 use crate::signer::election::io::Leading;
 use crate::signer::event::About;
-use crate::signer::event::Kind;
 use crate::signer::event::Word;
 use crate::signer::limit::Limit;
 use crate::signer::limit::Rate;
@@ -379,7 +380,7 @@ impl Office {
     }
 
     fn tell(&self, namespace: &str, about: About, kind: Kind, reason: &'static str, note: &str) {
-        let (namespace, note) = (namespace.to_owned(), note.to_owned());
+        let (namespace, reason, note) = (namespace.to_owned(), text::Word::of(reason), note.to_owned());
         // The log has what finds no room.
         let _ = self.words.try_send(Word { namespace, about, kind, reason, note });
     }

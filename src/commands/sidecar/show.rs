@@ -15,6 +15,7 @@ use crate::commands::sidecar::board::Board;
 use crate::commands::sidecar::hands::Hands;
 use crate::health::certificate;
 use crate::health::certificate::Anchor;
+use crate::health::notice;
 use crate::health::snapshot::Condition;
 use crate::health::text::Text;
 use crate::health::text::Word;
@@ -85,20 +86,19 @@ pub fn words(hands: &Hands, ending: &Ending) -> (&'static str, String) {
     let stays = hands.not_reloadable();
     let who = if stays.is_empty() { "every channel" } else { "every listener" };
     match ending {
-        Ending::Renewed if stays.is_empty() => ("Renewed", format!("{who} shows the new leaf")),
+        Ending::Renewed if stays.is_empty() => {
+            (certificate::Outcome::RENEWED, format!("{who} shows the new leaf"))
+        }
         Ending::Renewed => {
             let stays = stays.join(", ");
-            ("ListenersRenewed", format!("{who} shows the new leaf; not so: {stays}"))
+            (certificate::Outcome::LISTENERS_RENEWED, format!("{who} shows the new leaf; not so: {stays}"))
         }
-        Ending::Verified => ("Verified", format!("{who} shows the leaf that was there before")),
+        Ending::Verified => {
+            (certificate::Outcome::VERIFIED, format!("{who} shows the leaf that was there before"))
+        }
         Ending::Failed(reason) | Ending::Waits(reason) => (reason.word, reason.sentence.clone()),
     }
 }
-
-/// What a Kafka that starts or stops looks like: for so long that is no reason for a warning.
-const KAFKA_STARTS: [&str; 4] =
-    ["ListenerUnreachable", "ListenerDoesNotAnswer", "EngineNotReported", "PeerUnreachable"];
-const KAFKA_STARTS_WITHIN: Duration = Duration::from_secs(45);
 
 fn tell(hands: &Hands, installed: Option<&Bundle>, outcome: &Outcome) {
     let (board, name) = (&hands.context.board, hands.name());
@@ -113,7 +113,7 @@ fn tell(hands: &Hands, installed: Option<&Bundle>, outcome: &Outcome) {
         }
         Ending::Failed(reason) | Ending::Waits(reason) => {
             let ailing = hands.ailing_for(outcome.at);
-            let is_early = ailing < KAFKA_STARTS_WITHIN && KAFKA_STARTS.contains(&reason.word);
+            let is_early = notice::may_be_a_start(reason.word, ailing);
             // A failure that goes on is said once; the status has the number of attempts.
             if !is_early && hands.is_news(reason.word) {
                 board.went_wrong(reason.word, &format!("certificate {name}: {}", reason.sentence));

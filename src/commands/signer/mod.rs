@@ -37,6 +37,7 @@ use crate::signer::authorities::io::Authorities;
 use crate::signer::authorities::io::May;
 use crate::signer::election::io::Candidate;
 use crate::signer::election::io::Leading;
+use crate::signer::event::Teller;
 use crate::signer::events::io as events;
 use crate::signer::io::Callers;
 use crate::signer::io::Limits;
@@ -132,6 +133,8 @@ async fn drive(args: &Signer, timetable: Timetable) -> Result<(), Failure> {
         words,
         &args.signer_name,
     ));
+    let teller =
+        Teller { controller: "kraftlet.dev/signer", action: "Sign", instance: args.identity.clone() };
     let mut stop = ended()?;
     let names = (args.service.clone(), api.namespace().to_owned());
     let first = tokio::select! {
@@ -156,7 +159,7 @@ async fn drive(args: &Signer, timetable: Timetable) -> Result<(), Failure> {
         () = keep_serving(&authorities, &names, first, served) => {}
         () = look_after(&authorities, leading.clone(), timetable) => {}
         () = pod_certificates::serve(api.clone(), office, leading, &args.signer_name) => {}
-        () = events::tell(api, args.identity.clone(), told) => {}
+        () = events::tell(api, teller, told) => {}
         _ = &mut server => return Err(Failure::new(Exit::Again, "LoopEnded", "the port's loop has ended by itself")),
     }
     candidate.leave().await;

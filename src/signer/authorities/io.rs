@@ -17,6 +17,8 @@ use std::time::SystemTime;
 
 use tokio::sync::mpsc;
 
+use crate::health::notice::Kind;
+use crate::health::text;
 use crate::kubernetes::error::ApiError;
 use crate::kubernetes::io::Api;
 use crate::kubernetes::meta::List;
@@ -28,7 +30,6 @@ use crate::pki::sign::Ca;
 use crate::signer::authorities::owner::Owner;
 use crate::signer::authorities::publisher::io::Publisher;
 use crate::signer::event::About;
-use crate::signer::event::Kind;
 use crate::signer::event::Word;
 use crate::signer::objects::Secret;
 use crate::signer::refusal::Refusal;
@@ -222,6 +223,7 @@ impl Authorities {
         if let Owner::Cluster { namespace, cluster } = owner {
             let about = About::Trust { cluster: cluster.clone() };
             let note = format!("the CA of cluster {cluster}: {sentence}");
+            let reason = text::Word::of(reason);
             let word = Word { namespace: namespace.clone(), about, kind: Kind::Normal, reason, note };
             // The log has what finds no room.
             let _ = self.words.try_send(word);
