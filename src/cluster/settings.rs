@@ -126,6 +126,10 @@ pub struct Agent {
     /// less, so that Kafka has time to end.
     #[serde(default = "default_termination_grace_period_seconds")]
     pub termination_grace_period_seconds: u32,
+    /// Have the agent write Events of its pod: of renewals, of failures, and of what begins to hurt. The pod's service
+    /// account needs a Role for that, to create events of events.k8s.io.
+    #[serde(default)]
+    pub events: bool,
     /// The agent's login, for listeners with SASL.
     #[serde(default)]
     pub sasl: Option<AgentLogin>,
@@ -469,6 +473,7 @@ impl Default for Agent {
             port: default_agent_port(),
             orders_port: default_orders_port(),
             termination_grace_period_seconds: default_termination_grace_period_seconds(),
+            events: false,
             sasl: None,
         }
     }

@@ -98,7 +98,8 @@ pub fn run_mount(run_folder: &str) -> Value {
 
 /// `kraftlet init`.
 pub fn init(subject: &Subject<'_>, cluster: &Cluster, mounts: &Mounts, means: &Means, user: User) -> Value {
-    let volume_mounts = own_mounts(cluster).into_iter().chain(mounts.for_init()).collect();
+    let volume_mounts =
+        own_mounts(cluster, asks_cert_manager(cluster)).into_iter().chain(mounts.for_init()).collect();
     let sees = Sees { volume_mounts, ..Sees::what_kafka_is_told(subject, cluster, means) };
     Value::Object(container(words::INIT, "init", means, user, sees))
 }
@@ -111,7 +112,8 @@ pub fn sidecar(
     means: &Means,
     user: User,
 ) -> Value {
-    let volume_mounts = own_mounts(cluster).into_iter().chain(mounts.for_sidecar()).collect();
+    let volume_mounts =
+        own_mounts(cluster, needs_api(cluster)).into_iter().chain(mounts.for_sidecar()).collect();
     let sees = Sees { volume_mounts, ..Sees::what_kafka_is_told(subject, cluster, means) };
     serving(container(words::SIDECAR, "sidecar", means, user, sees), cluster.settings.agent.port)
 }
@@ -151,8 +153,13 @@ pub fn needs_signer(cluster: &Cluster) -> bool {
     cluster.certificates.values().any(|one| matches!(one.source, Source::Signer(_)))
 }
 
-/// Whether the agent asks the API server itself, which only cert-manager's requests need.
+/// Whether the sidecar asks the API server itself: for cert-manager's requests, and for Events of its pod.
 fn needs_api(cluster: &Cluster) -> bool {
+    cluster.settings.agent.events || asks_cert_manager(cluster)
+}
+
+/// The one thing for which `init` needs the API server, too.
+fn asks_cert_manager(cluster: &Cluster) -> bool {
     cluster.certificates.values().any(|one| matches!(one.source, Source::CertManager(_)))
 }
 
@@ -278,7 +285,7 @@ fn pod_variables() -> Vec<Value> {
     ]
 }
 
-fn own_mounts(cluster: &Cluster) -> Vec<Value> {
+fn own_mounts(cluster: &Cluster, asks_api: bool) -> Vec<Value> {
     let read_only = |name: &str, path: &str| json!({"name": name, "mountPath": path, "readOnly": true});
     let mut mounts =
         vec![run_mount(&cluster.settings.run_folder), read_only(SETTINGS_VOLUME, words::SETTINGS_FOLDER)];
@@ -291,7 +298,7 @@ fn own_mounts(cluster: &Cluster) -> Vec<Value> {
     if needs_signer(cluster) {
         mounts.push(read_only(SIGNER_VOLUME, signer::TOKEN_FOLDER));
     }
-    if needs_api(cluster) {
+    if asks_api {
         mounts.push(read_only(API_VOLUME, SERVICE_ACCOUNT));
     }
     mounts

@@ -133,6 +133,7 @@ fn a_pod_that_was_patched_needs_nothing_more() {
         "certificates: {node: {source: {podCertificate: {}}, lifetime: 1h}}\n",
         "certificates: {node: {source: {secret: {name: tls}}}}\nreload: adminApi\n",
         "certificates: {node: {source: {certManager: {issuer: {name: ca}}}}}\n",
+        "certificates: {node: {source: {signer: {}}}}\nagent: {events: true}\n",
     ] {
         let cluster =
             cluster(if more.is_empty() { "certificates: {node: {source: {signer: {}}}}\n" } else { more });
@@ -140,6 +141,23 @@ fn a_pod_that_was_patched_needs_nothing_more() {
         assert!(!first.operations.is_empty());
         let patched = patched(&pod(), &first);
         assert_eq!(manage(&patched, &cluster).unwrap(), Plan::default(), "{more}");
+    }
+}
+
+#[test]
+fn a_token_for_the_api_server_goes_only_to_those_who_ask_it() {
+    const SIGNER: &str = "certificates: {node: {source: {signer: {}}}}\n";
+    const EVENTS: &str = "certificates: {node: {source: {signer: {}}}}\nagent: {events: true}\n";
+    const CERT_MANAGER: &str = "certificates: {node: {source: {certManager: {issuer: {name: ca}}}}}\n";
+    for (more, want) in
+        [(SIGNER, vec![]), (EVENTS, vec!["kraftlet"]), (CERT_MANAGER, vec!["kraftlet-init", "kraftlet"])]
+    {
+        let pod = patched(&pod(), &manage(&pod(), &cluster(more)).unwrap());
+        let has = |list: &Value| list.as_array().unwrap().iter().any(|one| one["name"] == "kraftlet-api");
+        let containers = ["initContainers", "containers"].map(|list| pod["spec"][list].as_array().unwrap());
+        let see_it = containers.into_iter().flatten().filter(|one| has(&one["volumeMounts"]));
+        let names: Vec<&str> = see_it.map(|one| one["name"].as_str().unwrap()).collect();
+        assert_eq!((names, has(&pod["spec"]["volumes"])), (want.clone(), !want.is_empty()), "{more}");
     }
 }
 

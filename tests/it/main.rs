@@ -49,4 +49,6 @@ mod proxied;
 #[cfg(test)]
 mod cert_manager;
 #[cfg(test)]
+mod events;
+#[cfg(test)]
 mod kubectl;

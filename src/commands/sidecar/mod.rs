@@ -32,6 +32,7 @@ pub mod show_quorum;
 pub mod quorum;
 pub mod startup;
 pub mod settings;
+pub mod events;
 pub mod node;
 
 use std::collections::BTreeMap;
@@ -115,7 +116,7 @@ async fn drive(beside: Beside) -> Result<(), Failure> {
     let (orders, taken) = mpsc::channel(MOST_ORDERS);
     let (stop, mut stopped) = watch_channel::channel(());
     let serving = Serving {
-        snapshots,
+        snapshots: snapshots.clone(),
         orders,
         pulse: context.pulse.clone(),
         stops: Arc::clone(&context.stops),
@@ -135,6 +136,7 @@ async fn drive(beside: Beside) -> Result<(), Failure> {
     loops.spawn_local(quorum::watch(Rc::clone(&context)));
     loops.spawn_local(startup::watch(Rc::clone(&context)));
     loops.spawn_local(settings::watch(Rc::clone(&context)));
+    loops.spawn_local(events::watch(Rc::clone(&context), snapshots));
     let node_id = context.channels.node_id;
     context.board.happened("Started", &format!("kraftlet sidecar of {} (node {node_id})", context.pod));
     tokio::select! {
