@@ -289,6 +289,11 @@ has_outcome() {
     [[ "$(said "$1" "s['certificates'][0]['lastOutcome']['reason']")" == "$2" ]]
 }
 
+# event_of NAME REASON: there is such an Event of it.
+event_of() {
+    [[ "$(KN get events.events.k8s.io -o jsonpath="{range .items[?(@.regarding.name==\"$1\")]}{.reason}{\"\\n\"}{end}")" == *"$2"* ]]
+}
+
 # rights_of ACCOUNT: what it may do beyond what everybody may, who is somebody: ask what he may, read what the API server
 # publishes about itself, and the objects of pod certificates that are for all to read.
 rights_of() {

@@ -14,14 +14,18 @@ run_case() {
     K apply -f "$KUBERNETES_DIR/cert-manager/crd.yaml"
     K wait --for=condition=Established crd/certificaterequests.cert-manager.io --timeout=30s
     start_issuer
-    example cert-manager 's/^    clusterId:/    superUsers: ["User:CN=load"]\n&/' \
+    # Events of its own a pod writes where its owner says so.
+    KN create role events-of-pods --verb=create --resource=events.events.k8s.io
+    KN create rolebinding events-of-pods --role=events-of-pods --serviceaccount="$NAMESPACE:events"
+    example cert-manager 's/^    clusterId:/    superUsers: ["User:CN=load"]\n    agent: {events: true}\n&/' \
         's/lifetime: .*/lifetime: 8m\n        renewAtPercent: 25/' | KN apply -f -
     expect "a plain StatefulSet with cert-manager's certificates becomes ready" until_true 300 await_ready "${PODS[@]}"
     expect "its quorum is healthy" until_true 60 is_healthy "${PODS[@]}"
-    expect "its pods may ask cert-manager, and nothing else" may_only_ask
+    expect "its pods may ask cert-manager and write Events, and nothing else" may_only_ask
     start_load ca
     before="$(until_true 60 leaves)"
     expect "every pod renews by itself, on every channel" until_true 240 all_are_others "$before"
+    expect "that is an Event of a pod" until_true 30 event_of events-0 Renewed
     before="$(until_true 60 leaves)"
     expect "every pod is given another leaf" person renew --all
     expect "every channel of every pod shows it" until_true 60 all_are_others "$before"
@@ -30,6 +34,7 @@ run_case() {
     echo deny >"$FOLDER/issuer"
     expect "a request that is denied is no renewal" not person renew --pod events-0 --wait
     expect "the status says so" until_true 60 has_outcome events-0 CertificateRequestDenied
+    expect "that is an Event of the pod" until_true 30 event_of events-0 CertificateRequestDenied
     echo nothing >"$FOLDER/issuer"
     expect "nor is one that nobody answers" not person renew --pod events-1 --wait
     expect "the status says so" until_true 60 has_outcome events-1 CertificateRequestPending
@@ -47,5 +52,5 @@ may_only_ask() {
     local rights
     rights="$(rights_of events)"
     say "$rights"
-    [[ "$(wc -l <<<"$rights")" == 1 && "$rights" == certificaterequests.cert-manager.io*"[create get]" ]]
+    [[ "$(sort <<<"$rights" | tr -s ' ')" == "certificaterequests.cert-manager.io [] [] [create get]"$'\n'"events.events.k8s.io [] [] [create]" ]]
 }

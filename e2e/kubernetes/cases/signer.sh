@@ -48,11 +48,6 @@ csr() {
         -subj "$2" ${3:+-addext "$3"} -out "$FOLDER/$1.csr" 2>/dev/null
 }
 
-# event_of NAME REASON: there is such an Event of it.
-event_of() {
-    [[ "$(KN get events.events.k8s.io -o jsonpath="{range .items[?(@.regarding.name==\"$1\")]}{.reason}{\"\\n\"}{end}")" == *"$2"* ]]
-}
-
 no_signer() {
     [[ -z "$(K -n kraftlet-system get pods -l kraftlet.dev/component=signer -o name)" ]]
 }
