@@ -144,9 +144,7 @@ fn the_last_report_stands_when_time_is_up() {
     let client = ours.client(Some(&ours), "kafka-0.kafka");
     let report = run(async {
         let address = listen(vec![(Listener::Controller(0), ours.server_with(&old))]).await;
-        verify(&[check(address, &client, &wanted)], Instant::now() + A_LOOK)
-            .await
-            .remove(0)
+        verify(&[check(address, &client, &wanted)], Instant::now() + A_LOOK).await.remove(0)
     });
     let (old, new) = (fingerprint(&old).short(), wanted.leaf.short());
     assert_eq!(report.to_string(), format!("listener INTERNAL still presents leaf {old}; want {new}"));
