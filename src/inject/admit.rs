@@ -64,9 +64,12 @@ pub fn decide(
             Ok(cluster) => {
                 judge::stateful_set(object, Some(&question.namespace), config_map, &cluster, means)
             }
-            // They may come with the next document of the same file. A StatefulSet that has been there has had them: its next
-            // pod would be refused.
-            Err(refusal) if refusal.reason() == NO_SETTINGS && question.old_object.is_null() => {
+            // They may come with the next document of the same file, or be in a dry run that keeps nothing. But where the pods
+            // have asked before, the next one would be refused.
+            Err(refusal)
+                if refusal.reason() == NO_SETTINGS
+                    && (question.dry_run || !has_asked(&question.old_object)) =>
+            {
                 Ok(Plan { operations: Vec::new(), warnings: vec![refusal.to_string()] })
             }
             Err(refusal) => Err(refusal),
@@ -74,6 +77,12 @@ pub fn decide(
     }
     let set = owner(object, Some(&question.namespace))?;
     plan::manage(object, set, config_map, cluster?.as_ref(), means)
+}
+
+/// Whether the pods of this StatefulSet ask for settings.
+fn has_asked(stateful_set: &Value) -> bool {
+    let metadata = stateful_set.pointer("/spec/template/metadata");
+    metadata.is_some_and(|metadata| matches!(asked::asked(metadata), Ok(Asked::Manage { .. })))
 }
 
 /// The answer to a pod, or a StatefulSet, whose Kafka somebody else configures.

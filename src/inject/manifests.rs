@@ -260,10 +260,8 @@ impl Object<'_> {
             Asked::Nothing => return Ok(None),
             Asked::Attach { server_properties, kafka_version, cluster } => {
                 let cluster = cluster.as_deref().or_else(|| admit::set_of(self.value));
-                let plan =
-                    plan::attach(pod, cluster, &server_properties, kafka_version.as_deref(), &given.means);
-                let doubt = judge::doubtful_container(pod).filter(|_| !template.is_empty());
-                plan.map(|plan| Plan { warnings: plan.warnings.into_iter().chain(doubt).collect(), ..plan })
+                // Which container is Kafka's is written down with it.
+                plan::attach(pod, cluster, &server_properties, kafka_version.as_deref(), &given.means)
             }
             Asked::Manage { cluster } => {
                 let namespace = self.namespace(given);

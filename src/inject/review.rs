@@ -26,6 +26,9 @@ pub struct Question {
     /// What it was before, where it is changed.
     #[serde(default)]
     pub old_object: Value,
+    /// Whether nothing of it will be kept, nor of what was asked with it.
+    #[serde(default)]
+    pub dry_run: bool,
 }
 
 /// Of a `GroupVersionResource` what tells one from another here.

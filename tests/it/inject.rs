@@ -473,6 +473,14 @@ fn a_stateful_set_is_judged_when_it_is_applied() {
     let changed = self::question("statefulsets", &set(3), &set(3));
     let late = admit::decide(&changed, "events", Err(admit::no_settings("prod", "events")), &means());
     assert_eq!(late.unwrap_err().reason(), "SettingsMissing");
+    // A dry run keeps no settings, and who asks for the first time may be before them in the same folder.
+    let missing = || Err(admit::no_settings("prod", "events"));
+    let dry = Question { dry_run: true, ..changed };
+    assert_eq!(admit::decide(&dry, "events", missing(), &means()).unwrap().warnings.len(), 1);
+    let mut plain = set(3);
+    plain["spec"]["template"]["metadata"]["annotations"] = json!({});
+    let first = self::question("statefulsets", &set(3), &plain);
+    assert_eq!(admit::decide(&first, "events", missing(), &means()).unwrap().warnings.len(), 1);
     let without_key = judge::settings(&json!({"metadata": {"name": "events"}, "data": {"a": "b"}}));
     let wrong = admit::decide(&question, "events", without_key.map(Arc::new), &means()).unwrap_err();
     assert_eq!(
