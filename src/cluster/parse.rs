@@ -214,7 +214,7 @@ mod tests {
         ("certificates: {a: {names: [", "'{x}',", "]}}", "certificates.a.names", 64),
         ("certificates: {a: {trust: [", "a,", "]}}", "certificates.a.trust", 64),
         ("superUsers: [", "a,", "]", "superUsers", 1000),
-        ("scramUsers: [", "{name: a, mechanism: PLAIN, passwordFile: f},", "]", "scramUsers", 64),
+        ("scramUsers: [", "{name: a, mechanism: PLAIN, passwordFile: f},", "]", "scramUsers", 1000),
         (
             "quorum: {type: dynamic, initialControllers: [",
             "{nodeId: 7, directoryId: x},",

@@ -14,7 +14,7 @@ use crate::cluster::source;
 /// against each. Webhook and signer read the settings of strangers, and have little memory.
 const MOST_ENTRIES: usize = 64;
 
-/// Of properties, super users and pods: more than Kafka has keys, or a cluster nodes that fail at once.
+/// Of properties, users and pods: more than Kafka has keys, or a cluster nodes that fail at once.
 const MOST_NAMES: usize = 1000;
 
 /// A Kafka cluster in KRaft mode: its pools, listeners, storage and certificates.
@@ -80,7 +80,7 @@ pub struct Settings {
     pub super_users: Vec<String>,
     /// Users written into the cluster's first metadata, so that they exist before anyone can log in to create them.
     #[serde(default)]
-    #[schemars(extend("maxItems" = MOST_ENTRIES))]
+    #[schemars(extend("maxItems" = MOST_NAMES))]
     pub scram_users: Vec<ScramUser>,
     /// Lines of server.properties, as far as kraftlet does not own them.
     #[serde(default)]
