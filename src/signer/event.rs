@@ -101,6 +101,14 @@ impl About {
         }
     }
 
+    /// As it is remembered: requests that somebody makes up are one, or he would fill the table with them.
+    fn kept(&self) -> Self {
+        match self {
+            Self::Request { .. } => Self::Request { name: String::new(), uid: String::new() },
+            Self::Pod { .. } | Self::Certificate { .. } | Self::Signer | Self::Trust { .. } => self.clone(),
+        }
+    }
+
     fn reference(&self, namespace: &str) -> Value {
         let name = self.name();
         match self {
@@ -124,7 +132,7 @@ impl About {
 impl Told {
     /// Whether to tell it now; if so, how often it was not told since the last time.
     pub fn is_news(&mut self, word: &Word, now: SystemTime) -> Option<u32> {
-        let key = (word.namespace.clone(), word.about.clone(), word.reason.clone());
+        let key = (word.namespace.clone(), word.about.kept(), word.reason.clone());
         if let Some((until, times)) = self.quiet.get_mut(&key).filter(|(until, _)| now < *until) {
             // A clock that was set back makes nobody quiet for longer.
             *until = (*until).min(now.checked_add(QUIET_FOR).unwrap_or(now));

@@ -252,7 +252,8 @@ impl Refusal {
     /// HTTP's number for it.
     pub fn status(&self) -> u16 {
         match self {
-            Self::NoToken | Self::NotAuthenticated { .. } => 401,
+            // A pod whose sandbox was made anew has another address for a moment than is known of it; it asks again.
+            Self::NoToken | Self::NotAuthenticated { .. } | Self::OtherAddress { .. } => 401,
             Self::Csr(_) => 400,
             Self::TooMany { .. } => 429,
             other => match other.standing() {

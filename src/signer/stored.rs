@@ -111,7 +111,7 @@ impl StoredError {
 /// On Secrets that the signer made.
 pub const OWN: &str = "kraftlet.dev/ca";
 
-/// The label by which they are listed.
+/// A label for people to list them by.
 pub const COMPONENT: &str = "kraftlet.dev/component";
 
 /// Its value.

@@ -50,6 +50,9 @@ pub struct Authorities {
     /// One at a time reads and writes a CA: two requests of a new cluster would else make two, and one be told so. Owners
     /// share these locks by chance; what is slow in one namespace keeps few others waiting.
     slow: [tokio::sync::Mutex<()>; LOCKS],
+    /// Who makes one more has counted those that there are, and nobody else makes one meanwhile. It is taken after one of
+    /// those above, and none of those after it.
+    making: tokio::sync::Mutex<()>,
 }
 
 /// May this process write?
@@ -94,6 +97,7 @@ impl Authorities {
             timetable,
             known: Mutex::default(),
             slow: Default::default(),
+            making: tokio::sync::Mutex::default(),
         }
     }
 
@@ -239,6 +243,7 @@ impl Authorities {
             Err(error) if error.is_not_found() => {}
             found => return found.map_err(cannot("the CA")),
         }
+        let _counted = self.making.lock().await;
         if let Owner::Cluster { namespace, .. } = owner {
             let is_of = |one: &Secret| one.metadata.name.split('.').next() == Some(namespace);
             if self.secrets().await?.iter().filter(|one| is_of(one)).count() >= MOST_IN_A_NAMESPACE {
