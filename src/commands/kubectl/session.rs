@@ -1,5 +1,6 @@
 //! A person's way to one cluster: the API server through kubectl, the cluster that is meant, and its pods.
 
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use clap::Args;
@@ -72,8 +73,8 @@ pub struct NoSuchPod {
 /// The reason of a command that a signal has ended.
 pub const INTERRUPTED: &str = "Interrupted";
 
-/// The first question waits for a person who has to log in, perhaps with a code on another device (RFC 8628), which takes
-/// minutes. Ctrl-C ends it.
+/// At a terminal the first question waits for a person who has to log in, perhaps with a code on another device (RFC 8628),
+/// which takes minutes. Ctrl-C ends it.
 const LOGIN_WITHIN: Duration = Duration::from_secs(5 * 60);
 
 /// How a command ends where the API server does not do what is asked of it.
@@ -125,9 +126,9 @@ pub fn with_cluster<T>(
 impl Session {
     async fn open(args: &ClusterArgs, api: Api, aim: Aim) -> Result<Self, Failure> {
         let namespace = api.namespace().to_owned();
-        let pods = list(&api.clone().answering_within(LOGIN_WITHIN))
-            .await
-            .map_err(|error| aim.refused("pods cannot be listed", &error))?;
+        let is_person = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+        let patient = if is_person { api.clone().answering_within(LOGIN_WITHIN) } else { api.clone() };
+        let pods = list(&patient).await.map_err(|error| aim.refused("pods cannot be listed", &error))?;
         let (cluster, pods) = pods::choose(pods, args.cluster.as_deref(), &namespace)
             .map_err(|error| Failure::of(aim.exit_of_choice(&error), "ClusterNotFound", &error))?;
         let flags = args.kubeconfig.flags(&namespace);
@@ -164,7 +165,11 @@ impl Session {
         let mut missing = Vec::new();
         for name in pods::stateful_sets(&self.pods) {
             let place = Resource::STATEFUL_SETS.named(self.api.namespace(), name)?;
-            let set: StatefulSet = self.api.get(&place).await?;
+            let set: StatefulSet = match self.api.get(&place).await {
+                // Nobody wants its pods any more.
+                Err(error) if error.is_not_found() => continue,
+                found => found?,
+            };
             let is_of = |pod: &&Pod| pod.metadata.stateful_set().is_some_and(|owner| owner.name == name);
             let there = pods.iter().filter(is_of).count();
             if there < set.spec.replicas {
