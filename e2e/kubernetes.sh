@@ -64,15 +64,15 @@ show_case() {
     wait "$RUNNING" || code=$?
     RUNNING=
     if ((code == 0)); then
-        end_case "$name"
         printf 'ok      %5d s  %s\n' "$((SECONDS - started))" "$name"
+        end_case "$name" || true
         return 0
     fi
     FAILED=$((FAILED + 1))
     (show_pods "$name") >>"$log" 2>&1 || true
     # The next one is not to fail for what this one had taken away.
     K apply -k "$KUBERNETES_DIR/install" >>"$log" 2>&1 || true
-    [[ -n "$KEEP_CLUSTER" ]] || end_case "$name"
+    [[ -n "$KEEP_CLUSTER" ]] || end_case "$name" || true
     printf 'FAILED  %5d s  %s; see %s\n' "$((SECONDS - started))" "$name" "$log"
     grep -E '^(error|so it is|not so)' "$log" | tail -n 20 | sed 's/^/        /' >&2 || true
 }

@@ -291,7 +291,7 @@ has_outcome() {
 
 # event_of NAME REASON: there is such an Event of it.
 event_of() {
-    [[ "$(KN get events.events.k8s.io -o jsonpath="{range .items[?(@.regarding.name==\"$1\")]}{.reason}{\"\\n\"}{end}")" == *"$2"* ]]
+    KN get events.events.k8s.io -o jsonpath="{range .items[?(@.regarding.name==\"$1\")]}{.reason}{\"\\n\"}{end}" | grep -x -F -e "$2" >/dev/null
 }
 
 # rights_of ACCOUNT: what it may do beyond what everybody may, who is somebody: ask what he may, read what the API server

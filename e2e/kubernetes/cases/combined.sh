@@ -9,6 +9,8 @@ make_disks() {
     local pod
     for pod in "${PODS[@]}"; do
         mkdir -p "$CLUSTER_FOLDER/disks/$NAMESPACE/$pod"
+        # Of a run before in a cluster that was kept.
+        K delete persistentvolume "$NAMESPACE-$pod" --ignore-not-found
         K apply -f - <<TEXT
 apiVersion: v1
 kind: PersistentVolume
