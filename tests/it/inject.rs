@@ -240,7 +240,7 @@ fn a_guaranteed_pod_stays_one() {
         }
     };
     let burstable = json!({"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}});
-    let ours = json!({"cpu": "50m", "memory": "64Mi"});
+    let ours = json!({"cpu": "250m", "memory": "64Mi"});
     let guaranteed = json!({"requests": ours, "limits": ours});
     let (two, three) = (json!({"cpu": "2", "memory": "8Gi"}), json!({"cpu": "3", "memory": "8Gi"}));
     check(json!({"requests": two, "limits": two}), guaranteed.clone());
