@@ -70,6 +70,9 @@ main() {
     make_folder quorum
     say "Kafka $KAFKA, $MODE nodes, $QUORUM quorum, in $FOLDER"
     make_settings --reload engine
+    # A broker whose heartbeat hangs with a frozen controller asks another one when the request has timed out. With twelve
+    # JVMs on two cores that may take more than the nine seconds that Kafka gives it, and it is fenced, truly.
+    printf 'properties:\n  all: {broker.session.timeout.ms: 18000}\n' >>"$FOLDER/cluster.yaml"
     CLIENT_PROPERTIES="$FOLDER/pods/${BROKERS[0]}/run/client.properties"
     init_pods
     start_sidecars

@@ -2,7 +2,7 @@
 # What happens to a cluster in e2e/quorum.sh, and what everybody has to say of it. Source it after verdicts.sh.
 #
 # Times: a voter counts as silent after controller.quorum.fetch.timeout.ms (2 s), a broker as fenced after
-# broker.session.timeout.ms (9 s); six JVMs on two cores need some of them several times over.
+# broker.session.timeout.ms (18 s here); six JVMs on two cores need some of them several times over.
 
 # shellcheck disable=SC2034  # read by quorum.sh
 OF_COMBINED=(follower-killed leader-killed majority-killed controller-frozen disk-emptied slow-start)
