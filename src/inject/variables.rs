@@ -12,6 +12,9 @@ use crate::inject::subject::text;
 pub fn properties(variables: &[Value]) -> Vec<&Value> {
     let mut wanted: BTreeSet<&str> =
         variables.iter().filter_map(name).filter(|one| is_property(one)).collect();
+    if wanted.is_empty() {
+        return Vec::new();
+    }
     // Each round but the last finds one more, so there are no more rounds than variables.
     loop {
         let seen = variables.iter().filter(|one| name(one).is_some_and(|name| wanted.contains(name)));
@@ -30,7 +33,10 @@ pub fn properties(variables: &[Value]) -> Vec<&Value> {
 /// What is wrong with the properties among them, as `init` would say it in the pod when it is too late. A value that comes from
 /// elsewhere is not known here; that a key is owned is seen by its name.
 pub fn problems(variables: &[Value]) -> Vec<String> {
-    let told = |one| Some((name(one)?.to_owned(), text(one, "value").unwrap_or_default().to_owned()));
+    let told = |one| {
+        let name = name(one).filter(|name| is_property(name))?;
+        Some((name.to_owned(), text(one, "value").unwrap_or_default().to_owned()))
+    };
     overrides::from_environment(&variables.iter().filter_map(told).collect()).err().unwrap_or_default()
 }
 

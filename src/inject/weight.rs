@@ -11,22 +11,34 @@ const VALUE_BYTES: usize = 192;
 /// bound for whatever bytes, JSON or not.
 pub fn of_json(json: &[u8]) -> usize {
     let mut weight = json.len();
-    let (mut is_in_text, mut is_escaped) = (false, false);
-    for (index, byte) in json.iter().enumerate() {
-        if is_in_text {
-            is_in_text = is_escaped || *byte != b'"';
-            is_escaped = !is_escaped && *byte == b'\\';
-            continue;
-        }
+    let mut rest = json;
+    while let Some((byte, after)) = rest.split_first() {
+        rest = after;
         weight += match byte {
+            b'"' => {
+                rest = behind_text(rest);
+                0
+            }
             // Of an empty object, as managed fields have by the hundred, there is no node.
-            b'{' if json.get(index + 1) != Some(&b'}') => OBJECT_BYTES,
+            b'{' if rest.first() != Some(&b'}') => OBJECT_BYTES,
             b'{' | b'[' | b',' => VALUE_BYTES,
             _ => 0,
         };
-        is_in_text = *byte == b'"';
     }
     weight
+}
+
+/// What follows the text that `json` is in. Most of a review is text, and this is its only loop over that.
+fn behind_text(mut json: &[u8]) -> &[u8] {
+    while let Some(at) = json.iter().position(|byte| matches!(byte, b'"' | b'\\')) {
+        let is_end = json.get(at) == Some(&b'"');
+        // A backslash takes the byte behind it with it.
+        json = json.get(at + if is_end { 1 } else { 2 }..).unwrap_or_default();
+        if is_end {
+            return json;
+        }
+    }
+    &[]
 }
 
 #[cfg(test)]

@@ -79,6 +79,9 @@ pub(crate) fn api(answer: fn(&str) -> (u16, Value)) -> Api {
 
 fn kept(secrets: &Mutex<BTreeMap<String, Value>>, method: &Method, path: &str, body: &[u8]) -> (u16, Value) {
     let Ok(mut secrets) = secrets.lock() else { return (500, json!({})) };
+    if *method == Method::GET && path.ends_with("/secrets") {
+        return (200, json!({"items": secrets.values().collect::<Vec<_>>()}));
+    }
     let sent: Value = serde_json::from_slice(body).unwrap_or_default();
     let named = sent["metadata"]["name"].as_str().or(path.rsplit('/').next());
     let name = named.unwrap_or_default().to_owned();
