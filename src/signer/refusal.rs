@@ -183,6 +183,11 @@ pub enum Standing {
 }
 
 impl Refusal {
+    /// The API server could not be asked for `what`.
+    pub fn asking(what: &'static str) -> impl Fn(ApiError) -> Self {
+        move |source| Self::Api { what, source }
+    }
+
     /// The word for logs, Events and metrics.
     pub fn reason(&self) -> &'static str {
         match self {

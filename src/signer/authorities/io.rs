@@ -171,8 +171,8 @@ impl Authorities {
     /// All Secrets of the signer's namespace. Those that somebody brought have no label.
     async fn secrets(&self) -> Result<Vec<Secret>, Refusal> {
         let place = Resource::SECRETS.of_namespace(self.api.namespace()).map_err(ApiError::from);
-        let place = place.map_err(cannot("the Secrets"))?;
-        let found: List<Secret> = self.api.list(&place, "").await.map_err(cannot("the Secrets"))?;
+        let place = place.map_err(Refusal::asking("the Secrets"))?;
+        let found: List<Secret> = self.api.list(&place, "").await.map_err(Refusal::asking("the Secrets"))?;
         Ok(found.items)
     }
 
@@ -238,10 +238,10 @@ impl Authorities {
         let name = owner.secret();
         let namespace = self.api.namespace();
         let place = Resource::SECRETS.named(namespace, &name).map_err(ApiError::from);
-        let place = place.map_err(cannot("the CA"))?;
+        let place = place.map_err(Refusal::asking("the CA"))?;
         match self.api.get(&place).await {
             Err(error) if error.is_not_found() => {}
-            found => return found.map_err(cannot("the CA")),
+            found => return found.map_err(Refusal::asking("the CA")),
         }
         let _counted = self.making.lock().await;
         if let Owner::Cluster { namespace, .. } = owner {
@@ -252,7 +252,7 @@ impl Authorities {
         }
         let ca = self.new_ca(owner)?;
         let all = Resource::SECRETS.of_namespace(namespace).map_err(ApiError::from);
-        let all = all.map_err(cannot("the CA"))?;
+        let all = all.map_err(Refusal::asking("the CA"))?;
         match self.api.create(&all, &stored::made(namespace, &name, &ca)).await {
             Ok(made) => {
                 let fingerprint = ca.certificate().fingerprint();
@@ -260,8 +260,10 @@ impl Authorities {
                 Ok(made)
             }
             // Somebody else was faster.
-            Err(error) if error.is_conflict() => self.api.get(&place).await.map_err(cannot("the CA")),
-            Err(error) => Err(cannot("the CA")(error)),
+            Err(error) if error.is_conflict() => {
+                self.api.get(&place).await.map_err(Refusal::asking("the CA"))
+            }
+            Err(error) => Err(Refusal::asking("the CA")(error)),
         }
     }
 
@@ -274,8 +276,8 @@ impl Authorities {
 
     async fn replace(&self, secret: &Secret) -> Result<Secret, Refusal> {
         let place = Resource::SECRETS.named(self.api.namespace(), &secret.metadata.name);
-        let place = place.map_err(ApiError::from).map_err(cannot("the CA"))?;
-        self.api.replace(&place, secret).await.map_err(cannot("the CA"))
+        let place = place.map_err(ApiError::from).map_err(Refusal::asking("the CA"))?;
+        self.api.replace(&place, secret).await.map_err(Refusal::asking("the CA"))
     }
 
     async fn publish(&self, owner: &Owner, pem: &str) -> Result<(), Refusal> {
@@ -301,8 +303,4 @@ impl Authorities {
     fn locked(&self) -> MutexGuard<'_, BTreeMap<Owner, Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn cannot(what: &'static str) -> impl Fn(ApiError) -> Refusal {
-    move |source| Refusal::Api { what, source }
 }

@@ -12,7 +12,6 @@ use crate::certificates::signing::AUDIENCE;
 use crate::cluster::model::Cluster;
 use crate::cluster::parse;
 use crate::inject::words;
-use crate::kubernetes::error::ApiError;
 use crate::kubernetes::io::Api;
 use crate::kubernetes::resource::Resource;
 use crate::pod::name::PodName;
@@ -66,7 +65,7 @@ impl Lookup {
         });
         let place = Resource::TOKEN_REVIEWS.all();
         let review: TokenReview =
-            self.api.create(&place, &review).await.map_err(cannot("whose token it is"))?;
+            self.api.create(&place, &review).await.map_err(Refusal::asking("whose token it is"))?;
         Claim::of_token(&review.status, AUDIENCE)
     }
 
@@ -76,7 +75,7 @@ impl Lookup {
         match self.api.get(&place).await {
             Ok(pod) => Ok(pod),
             Err(error) if error.is_not_found() => Err(claim.gone()),
-            Err(error) => Err(cannot("the pod")(error)),
+            Err(error) => Err(Refusal::asking("the pod")(error)),
         }
     }
 
@@ -88,7 +87,7 @@ impl Lookup {
         let stateful_set: Object = match self.api.get(&place).await {
             Ok(found) => found,
             Err(error) if error.is_not_found() => return Err(Refusal::NoStatefulSet),
-            Err(error) => return Err(cannot("the StatefulSet")(error)),
+            Err(error) => return Err(Refusal::asking("the StatefulSet")(error)),
         };
         let (name, config_map) = admit::settings_of(&pod, &stateful_set)?;
         let cluster = self.settings(&claim.namespace, config_map).await?;
@@ -102,7 +101,7 @@ impl Lookup {
         let found: ConfigMap = match self.api.get(&place).await {
             Ok(found) => found,
             Err(error) if error.is_not_found() => return Err(none()),
-            Err(error) => return Err(cannot("the settings")(error)),
+            Err(error) => return Err(Refusal::asking("the settings")(error)),
         };
         let version = format!("{}/{}", found.metadata.uid, found.metadata.resource_version);
         let key = (namespace.to_owned(), config_map.to_owned());
@@ -130,8 +129,4 @@ impl Lookup {
     fn locked(&self) -> MutexGuard<'_, Parsed> {
         self.parsed.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn cannot(what: &'static str) -> impl Fn(ApiError) -> Refusal {
-    move |source| Refusal::Api { what, source }
 }

@@ -39,12 +39,12 @@ impl Publisher {
     /// Writes it down wherever those look who have to trust the owner's CA.
     pub async fn publish(&self, owner: &Owner, pem: &str) -> Result<(), Refusal> {
         let entry = Entry::of(owner, self.api.namespace());
-        self.entry(&entry, pem).await.map_err(cannot("the ConfigMap with the trust"))?;
+        self.entry(&entry, pem).await.map_err(Refusal::asking("the ConfigMap with the trust"))?;
         if let Owner::Cluster { namespace, cluster } = owner
             && self.has_bundles()
         {
             let name = words::trust_bundle(&self.signer_name, namespace, cluster);
-            self.bundle(&name, pem).await.map_err(cannot("the ClusterTrustBundle"))?;
+            self.bundle(&name, pem).await.map_err(Refusal::asking("the ClusterTrustBundle"))?;
         }
         Ok(())
     }
@@ -96,8 +96,4 @@ impl Publisher {
             made => made.map(drop),
         }
     }
-}
-
-fn cannot(what: &'static str) -> impl Fn(ApiError) -> Refusal {
-    move |source| Refusal::Api { what, source }
 }
